@@ -1,0 +1,1 @@
+//! TLS, identity proof, multiplexing and reconnecting between agents, consoles and sites.

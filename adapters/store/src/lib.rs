@@ -1,0 +1,1 @@
+//! The site's database: migrations, repositories, and the fence between two generations.

@@ -1,0 +1,1 @@
+//! Fetches TUF metadata and targets and keeps the trusted store on disk.

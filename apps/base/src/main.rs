@@ -1,0 +1,3 @@
+//! The base software: holds the sockets, installs packages, supervises the site.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The access console and administration command line.
+
+fn main() {}

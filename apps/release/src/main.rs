@@ -1,0 +1,3 @@
+//! Makes keys, builds, signs and publishes packages.
+
+fn main() {}

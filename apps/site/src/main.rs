@@ -1,0 +1,3 @@
+//! The site software: operators, Jump Clients, sessions, recordings.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The conformance command line of the TUF client.
+
+fn main() {}

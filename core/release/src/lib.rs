@@ -1,0 +1,1 @@
+//! Package manifest, dependency rules, update path, and the proof that a package was verified.

@@ -1,0 +1,1 @@
+//! Session frames, offsets, windows, resume, tickets and the recording chain.

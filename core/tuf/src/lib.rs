@@ -1,0 +1,1 @@
+//! The Update Framework as a pure client: metadata in, decisions out.

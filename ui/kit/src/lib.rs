@@ -1,0 +1,1 @@
+//! What all pages share: layout, URLs as types, escaping, forms, style sheet.
