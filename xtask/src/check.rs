@@ -52,3 +52,31 @@ fn windows(workspace: &Workspace) -> Result<()> {
     let packages = ["--package", "sluis-agent", "--package", "sluis-console"];
     Step::cargo(workspace, &["check", "--locked", "--target", WINDOWS]).args(&packages).run()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The paths that a `clippy.toml` bans.
+    fn bans(workspace: &Workspace, file: &str) -> BTreeSet<String> {
+        let text = std::fs::read_to_string(workspace.root.join(file)).expect("the file is there");
+        let table: toml::Table = text.parse().expect("the file is TOML");
+        let lists = ["disallowed-methods", "disallowed-types", "disallowed-macros"];
+        let entries = lists.iter().filter_map(|list| table.get(*list)?.as_array()).flatten();
+        entries.map(|entry| entry["path"].as_str().expect("a path").to_owned()).collect()
+    }
+
+    /// Clippy reads the nearest file only: what `core`'s does not repeat does not hold there.
+    #[test]
+    fn core_bans_everything_that_the_root_bans() {
+        let workspace = Workspace::read().expect("cargo metadata");
+        let root = bans(&workspace, "clippy.toml");
+        let core = bans(&workspace, "core/clippy.toml");
+        let open: Vec<&String> =
+            root.difference(&core).filter(|path| !path.starts_with("tokio::")).collect();
+        assert_eq!(open, Vec::<&String>::new(), "core/clippy.toml must repeat these");
+        assert!(core.contains("std::time::Instant") && core.contains("std::fs::read"));
+    }
+}
