@@ -10,21 +10,26 @@
 //! `askama::filters::HtmlSafe`; those are the widgets below and the bodies of pages, each of which
 //! escapes what it holds.
 
+pub mod account;
 mod assets;
+mod confirm;
 mod form;
 mod layout;
 mod notice;
 mod problem;
+mod shell;
 mod text;
 pub mod url;
 mod widgets;
 mod words;
 
 pub use assets::{CONTENT_SECURITY_POLICY, css, script};
+pub use confirm::Confirm;
 pub use form::{Csrf, CsrfInput, Field, FieldKind};
 pub use layout::{Body, Frame, Page, Samples, Tab, Variant, Viewer};
 pub use notice::{Flash, Notice};
 pub use problem::{ErrorPage, Link, Maintenance};
-pub use text::Lang;
+pub use shell::{Shell, SignedIn, Tabs};
+pub use text::{Lang, package_kind, session_kind};
 pub use widgets::{Badge, Moment, Progress, Tone};
 pub use words::{count, duration, size};

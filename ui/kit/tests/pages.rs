@@ -5,7 +5,8 @@ mod golden;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sluis_ui_kit::{Body, ErrorPage, Frame, Maintenance, Page, Samples, Variant, css};
+use sluis_ui_kit::account::{FirstPassword, PasswordChange, SignIn};
+use sluis_ui_kit::{Body, Confirm, ErrorPage, Frame, Maintenance, Page, Samples, Variant, css};
 
 fn pages<B: Body + Samples>(name: &str, variant: Variant) -> Vec<(String, String)> {
     let frame = Frame::bare(variant, "support.example.com");
@@ -19,6 +20,10 @@ fn pages<B: Body + Samples>(name: &str, variant: Variant) -> Vec<(String, String
 fn every_page_looks_as_agreed() {
     let mut all = pages::<ErrorPage>("error", Variant::Site);
     all.extend(pages::<Maintenance>("maintenance", Variant::Appliance));
+    all.extend(pages::<Confirm>("confirm", Variant::Site));
+    all.extend(pages::<SignIn>("sign-in", Variant::Site));
+    all.extend(pages::<PasswordChange>("password", Variant::Site));
+    all.extend(pages::<FirstPassword>("first-password", Variant::Site));
     golden::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"), &all);
 }
 
