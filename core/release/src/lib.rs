@@ -10,6 +10,7 @@ mod hostname;
 mod license;
 mod manifest;
 mod path;
+pub mod plan;
 mod verified;
 
 pub use hash::{BadSha256, Sha256, from_hex, to_hex};
