@@ -99,22 +99,42 @@ pub enum FrameError {
     PeerMessage(#[from] MessageError),
 }
 
+/// The length of the frame that begins with `bytes`, header included; `None` when even the header
+/// is not whole yet.
+///
+/// # Errors
+/// When the frame announces more than is allowed.
+pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
+    let Some(&[_, a, b, c]) = bytes.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+    let len = u32::from_be_bytes([0, a, b, c]) as usize;
+    if len > MAX_PAYLOAD {
+        return Err(FrameError::PeerTooLong(len));
+    }
+    Ok(Some(HEADER_LEN + len))
+}
+
+/// Reads one whole frame, cut by [`frame_len`]. Stream bytes are not copied.
+///
+/// # Errors
+/// When the bytes cannot be a frame; the stream is then of no further use.
+pub fn parse(mut frame: Bytes) -> Result<Frame, FrameError> {
+    if frame.len() < HEADER_LEN {
+        return Err(FrameError::PeerTooShort { kind: 0, len: 0 });
+    }
+    let kind = frame.get_u8();
+    frame.advance(HEADER_LEN - 1);
+    decode_payload(kind, frame)
+}
+
 /// Takes the first frame off `buffer`; `None` when it is not whole yet.
 ///
 /// # Errors
 /// When the bytes cannot be a frame; `buffer` is then of no further use.
 pub fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-    let Some(&[kind, a, b, c]) = buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
-    let len = u32::from_be_bytes([0, a, b, c]) as usize;
-    if len > MAX_PAYLOAD {
-        return Err(FrameError::PeerTooLong(len));
+    match frame_len(buffer)? {
+        Some(len) if len <= buffer.len() => parse(buffer.split_to(len).freeze()).map(Some),
+        _ => Ok(None),
     }
-    if buffer.len() < HEADER_LEN + len {
-        return Ok(None);
-    }
-    buffer.advance(HEADER_LEN);
-    let payload = buffer.split_to(len).freeze();
-    decode_payload(kind, payload).map(Some)
 }
 
 fn decode_payload(kind: u8, mut payload: Bytes) -> Result<Frame, FrameError> {
@@ -134,6 +154,17 @@ fn decode_payload(kind: u8, mut payload: Bytes) -> Result<Frame, FrameError> {
     }
     let offset = payload.get_u64();
     Ok(Frame::Data { channel, offset, bytes: payload })
+}
+
+/// Stream bytes as a whole data frame.
+///
+/// # Panics
+/// When there are none, or more than [`MAX_DATA`]: the caller cuts.
+pub fn encode_data(channel: Channel, offset: u64, bytes: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(HEADER_LEN + OFFSET_LEN + bytes.len());
+    frame.put_slice(&encode_data_header(channel, offset, bytes.len()));
+    frame.put_slice(bytes);
+    frame.freeze()
 }
 
 /// The bytes that go before `len` stream bytes in a data frame.
