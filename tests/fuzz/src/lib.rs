@@ -1,0 +1,62 @@
+//! Every decoder against bytes that nobody meant.
+//!
+//! Each decoder has one function here that takes any bytes. It must return, and what it accepted
+//! must hold the decoder's promise: written again and read again, it is the same. A panic, an
+//! overflow, an endless loop or a broken promise is a finding.
+//!
+//! `tests/replay.rs` runs them all on every `cargo xtask test`: on what our own encoders make, on the
+//! files below `corpus`, on a set of nasty bytes, and on a bounded number of bent ones.
+//! `fuzz/` holds the same functions for libFuzzer; see `docs/operate/fuzzing.md`.
+
+pub mod mutate;
+mod release;
+mod session;
+
+pub use crate::release::{hostname, manifest, path};
+pub use crate::session::{client_hello, frame, outbox, site_hello, ticket};
+
+/// What a decoder said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The bytes mean something.
+    Accepted,
+    /// The bytes mean nothing, and that was said as an error.
+    Refused,
+}
+
+impl Outcome {
+    fn of<T, E>(result: &Result<T, E>) -> Self {
+        if result.is_ok() { Self::Accepted } else { Self::Refused }
+    }
+}
+
+/// One decoder.
+#[derive(Debug, Clone, Copy)]
+pub struct Decoder {
+    /// Its name: that of its function, its corpus folder and its fuzz target.
+    pub name: &'static str,
+    /// Takes any bytes.
+    pub run: fn(&[u8]) -> Outcome,
+    /// Good bytes, made by our own encoders; each is accepted.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+macro_rules! decoders {
+    ($($module:ident::$name:ident,)*) => {
+        /// All decoders.
+        pub const DECODERS: &[Decoder] = &[
+            $(Decoder { name: stringify!($name), run: $module::$name, seeds: $module::seeds::$name },)*
+        ];
+    };
+}
+
+decoders! {
+    release::hostname,
+    release::manifest,
+    release::path,
+    session::client_hello,
+    session::frame,
+    session::outbox,
+    session::site_hello,
+    session::ticket,
+}
