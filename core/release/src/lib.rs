@@ -5,14 +5,18 @@
 //! decisions out. Signatures and metadata are those of `core/tuf`; the archive format is written and read
 //! by programs.
 
+pub mod catalog;
+mod client;
 mod hash;
 mod hostname;
 mod license;
 mod manifest;
+pub mod offer;
 mod path;
 pub mod plan;
 mod verified;
 
+pub use client::{ClientBuild, ClientKind, STAMP_BYTES_MAX};
 pub use hash::{BadSha256, Sha256, from_hex, to_hex};
 pub use hostname::{BadHostname, Hostname};
 pub use license::{License, LicenseError};
@@ -23,4 +27,4 @@ pub use manifest::{
 pub use path::{PathError, check_path};
 #[cfg(any(test, feature = "fixtures"))]
 pub use verified::fixtures;
-pub use verified::{PackageRef, VerifiedPackage};
+pub use verified::{PackageError, PackageRef, VerifiedPackage};

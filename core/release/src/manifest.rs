@@ -268,6 +268,10 @@ impl Manifest {
         if self.notes.len() > limits::NOTES_BYTES {
             return Err(refuse("notes", format!("longer than {} bytes", limits::NOTES_BYTES)));
         }
+        // Rules refer to packages by name, so a kind has one name.
+        if self.kind != PackageKind::Unknown && self.name != self.kind.to_string() {
+            return Err(refuse("name", format!("a {} package is called `{0}`", self.kind)));
+        }
         match (self.kind, &self.license) {
             (PackageKind::License, None) => Err(refuse("license", "a license package needs one")),
             (PackageKind::Base | PackageKind::Site, Some(_)) => {
@@ -341,6 +345,31 @@ impl Manifest {
             return Err(refuse("size_installed", format!("{} for {total}", self.size_installed)));
         }
         Ok(())
+    }
+
+    /// Name of the package file: `site-1.1.0-r2-x86_64.pkg`.
+    ///
+    /// A license carries the hostname in place of the machine, so that sites do not collide.
+    pub fn file_name(&self) -> String {
+        let place = self.license.as_ref().map_or(self.arch.as_str(), |l| l.hostname.as_str());
+        format!("{}-{}-r{}-{place}.pkg", self.name, self.version, self.revision.0)
+    }
+
+    /// Name of the TUF target: `site/site-1.1.0-r2-x86_64.pkg`.
+    pub fn target_name(&self) -> String {
+        format!("{}/{}", self.name, self.file_name())
+    }
+
+    /// Whether it may stand under that name: each folder has its own signers.
+    ///
+    /// # Errors
+    /// When a role speaks for a package that is not its own.
+    pub fn check_target(&self, target: &str) -> Result<(), ManifestError> {
+        let name = self.target_name();
+        if name == target {
+            return Ok(());
+        }
+        Err(refuse("name", format!("it describes {name}, and the target is {target}")))
     }
 
     /// Version and revision together.

@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use model::{PackageKind, Release};
 use serde::{Deserialize, Serialize};
+use tuf::CheckedTarget;
 
 use crate::hash::Sha256;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestError, limits};
 
 /// A package that maintainers signed and whose bytes were checked: the only thing an installer takes.
 ///
@@ -19,7 +20,56 @@ pub struct VerifiedPackage {
     manifest: Arc<Manifest>,
 }
 
+/// Why a file is no package to install, although maintainers signed for its bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The metadata says nothing about it.
+    #[error("{0} is signed without a manifest: ask your vendor for a package made for Sluis")]
+    NoManifest(String),
+    /// `manifest.json` and the signed metadata differ.
+    #[error("the manifest inside {0} is not the one that was signed: fetch the package again")]
+    OtherManifest(String),
+    /// The manifest breaks a rule.
+    #[error("{target} is refused: {source}")]
+    Manifest {
+        /// Name of the TUF target.
+        target: String,
+        /// The rule.
+        source: ManifestError,
+    },
+}
+
 impl VerifiedPackage {
+    /// Turns the proof about bytes into the proof about a package.
+    ///
+    /// `manifest_json` is the first member of those bytes; it must say the same as the signed metadata.
+    ///
+    /// # Errors
+    /// When it does not, or when the manifest breaks a rule.
+    pub fn verify(checked: &CheckedTarget, manifest_json: &[u8]) -> Result<Self, PackageError> {
+        let target = checked.target();
+        let name = target.name().to_owned();
+        let other = || PackageError::OtherManifest(name.clone());
+        let signed = target.custom().ok_or_else(|| PackageError::NoManifest(name.clone()))?;
+        if manifest_json.len() > limits::MANIFEST_BYTES {
+            return Err(other());
+        }
+        let inside: serde_json::Value =
+            serde_json::from_slice(manifest_json).map_err(|_| other())?;
+        if inside != *signed {
+            return Err(other());
+        }
+        let refused = |source| PackageError::Manifest { target: name.clone(), source };
+        let manifest = Manifest::from_value(signed).map_err(refused)?;
+        manifest.check_target(&name).map_err(refused)?;
+        Ok(Self {
+            target: name,
+            length: target.length(),
+            sha256: Sha256(*target.sha256()),
+            manifest: manifest.into(),
+        })
+    }
+
     /// Kind, name, release, hash and target, for journals and logs.
     pub fn reference(&self) -> PackageRef {
         PackageRef {
@@ -81,9 +131,10 @@ pub mod fixtures {
 
     use super::VerifiedPackage;
     use crate::hash::Sha256;
+    use crate::license::License;
     use crate::manifest::{MANIFEST_SCHEMA, Manifest, Restart, sequence};
 
-    /// A manifest without files or rules.
+    /// A manifest without files or rules; a license is for 10 operators of `access.example.com`.
     pub fn manifest(kind: PackageKind, release: Release) -> Manifest {
         Manifest {
             schema: MANIFEST_SCHEMA,
@@ -103,7 +154,13 @@ pub mod fixtures {
             size_installed: 0,
             eula_sha256: None,
             notes: String::new(),
-            license: None,
+            license: (kind == PackageKind::License).then(|| License {
+                hostname: "access.example.com".parse().expect("a hostname"),
+                users: 10,
+                endpoints: None,
+                expires: None,
+                maintenance_until: None,
+            }),
         }
     }
 
@@ -112,9 +169,7 @@ pub mod fixtures {
         let manifest = manifest(kind, release);
         let mut sha256 = [kind as u8; 32];
         sha256[..8].copy_from_slice(&manifest.seq.to_be_bytes());
-        let Manifest { name, version, revision, .. } = &manifest;
-        let target = format!("{name}/{name}-{version}-r{}-x86_64.pkg", revision.0);
-        let (sha256, manifest) = (Sha256(sha256), manifest.into());
-        VerifiedPackage { target, length: 1000, sha256, manifest }
+        let (target, sha256) = (manifest.target_name(), Sha256(sha256));
+        VerifiedPackage { target, length: 1000, sha256, manifest: manifest.into() }
     }
 }

@@ -31,8 +31,7 @@ fn package(kind: PackageKind, release: &str, rules: &[&str]) -> Available {
 fn available(manifest: Manifest) -> Available {
     let mut sha256 = [manifest.kind as u8 + 1; 32];
     sha256[..8].copy_from_slice(&manifest.seq.to_be_bytes());
-    let Manifest { name, version, revision, .. } = &manifest;
-    let target = format!("{name}/{name}-{version}-r{}-x86_64.pkg", revision.0);
+    let target = manifest.target_name();
     Available { target, length: 1_000_000, sha256: Sha256(sha256), manifest }
 }
 
