@@ -103,7 +103,8 @@ pub fn faults(html: &str) -> Vec<String> {
     let labelled: BTreeSet<_> = tags.iter().filter_map(|tag| tag.attribute("for")).collect();
     for tag in &tags {
         let hidden = tag.attribute("type") == Some("hidden");
-        let control = ["input", "select", "textarea", "progress"].contains(&tag.name);
+        let control =
+            !tag.closes && ["input", "select", "textarea", "progress"].contains(&tag.name);
         if control && !hidden && !tag.attribute("id").is_some_and(|id| labelled.contains(id)) {
             faults.push(format!("<{}> has no label", tag.text));
         }

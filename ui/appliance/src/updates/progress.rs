@@ -1,0 +1,209 @@
+use askama::Template;
+use askama::filters::HtmlSafe;
+use model::Timestamp;
+use ui_kit::{Badge, Body, Notice, Samples, Tone, url::appliance as url};
+
+use super::log::{Level, LogLine};
+use crate::text;
+
+/// The phases that a person follows, in their order.
+const PHASES: [&str; 9] = [
+    "planned",
+    "fetching",
+    "verified",
+    "staged",
+    "preflight",
+    "expanded",
+    "switching-over",
+    "trial",
+    "committed",
+];
+
+/// How often a page that is looked at asks again, in seconds.
+const LOOK_AGAIN_S: u32 = 1;
+
+/// How far an install is, as the installer says it.
+#[derive(Debug, Clone)]
+pub struct ProgressFacts<'a> {
+    /// What is installed, such as `site 1.1.0 (rev 2)`.
+    pub subject: &'a str,
+    /// The installer's state, such as `switching-over`.
+    pub phase: &'a str,
+    /// 0 to 100.
+    pub percent: u8,
+    /// What is being done, or why it ended as it did.
+    pub text: &'a str,
+    /// What comes next, or what to do now; may be empty.
+    pub next: &'a str,
+    /// Whether it is over.
+    pub done: bool,
+    /// What happened so far, oldest first.
+    pub entries: &'a [(Timestamp, String, Level, String)],
+}
+
+/// How far the install is that runs, or how the last one ended.
+///
+/// The part that changes carries `data-live`: with JavaScript it is looked at again by itself,
+/// without it the whole page is.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "updates/progress.html")]
+pub struct Progress {
+    subject: String,
+    bar: Option<ui_kit::Progress>,
+    phases: Vec<Badge>,
+    next: String,
+    outcome: Option<Notice>,
+    lines: Vec<LogLine>,
+}
+
+impl HtmlSafe for Progress {}
+
+impl Progress {
+    /// The page while nothing was ever installed.
+    pub fn nothing() -> Self {
+        Self {
+            subject: String::new(),
+            bar: None,
+            phases: vec![],
+            next: String::new(),
+            outcome: Some(Notice::new(Tone::Idle, text::NOTHING_RUNS)),
+            lines: vec![],
+        }
+    }
+
+    /// The page in words.
+    pub fn new(facts: &ProgressFacts<'_>) -> Self {
+        let doing = if facts.text.is_empty() {
+            text::phase(facts.phase).unwrap_or(facts.phase)
+        } else {
+            facts.text
+        };
+        Self {
+            subject: facts.subject.to_owned(),
+            bar: (!facts.done).then(|| ui_kit::Progress::new(facts.percent, doing)),
+            phases: if facts.done { vec![] } else { phases(facts.phase) },
+            next: facts.next.to_owned(),
+            outcome: facts.done.then(|| outcome(facts.phase, facts.text)),
+            lines: facts
+                .entries
+                .iter()
+                .rev()
+                .map(|(at, phase, level, text)| LogLine::new(*at, phase, *level, text))
+                .collect(),
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.outcome.is_none()
+    }
+}
+
+/// What is done, what is under way and what is still to come; only the last two when going back.
+fn phases(now: &str) -> Vec<Badge> {
+    let word = |phase| text::phase(phase).unwrap_or(phase).to_owned();
+    let Some(here) = PHASES.iter().position(|phase| *phase == now) else {
+        return vec![Badge::new(Tone::Busy, word(now))];
+    };
+    let badge = |(at, phase): (usize, &&'static str)| match at.cmp(&here) {
+        std::cmp::Ordering::Less => Badge::new(Tone::Good, word(phase)),
+        std::cmp::Ordering::Equal => Badge::new(Tone::Busy, word(phase)),
+        std::cmp::Ordering::Greater => Badge::new(Tone::Idle, word(phase)),
+    };
+    PHASES.iter().enumerate().map(badge).collect()
+}
+
+fn outcome(phase: &str, why: &str) -> Notice {
+    let or = |fallback: &str| if why.is_empty() { fallback.to_owned() } else { why.to_owned() };
+    match phase {
+        "contracted" => Notice::titled(Tone::Good, text::INSTALLED_TITLE, or(text::INSTALLED_TEXT)),
+        "rolled-back" => Notice::titled(Tone::Warn, text::ROLLED_BACK_TITLE, why),
+        "abandoned" => Notice::titled(Tone::Warn, text::ABANDONED_TITLE, why),
+        "rescue" => Notice::titled(Tone::Bad, text::RESCUE_TITLE, why),
+        other => Notice::new(Tone::Idle, or(text::phase(other).unwrap_or(other))),
+    }
+}
+
+impl Body for Progress {
+    fn title(&self) -> String {
+        match &self.bar {
+            Some(bar) => format!("{} % {}", bar.percent, self.subject),
+            None => text::PROGRESS.to_owned(),
+        }
+    }
+
+    fn refresh_s(&self) -> Option<u32> {
+        self.is_live().then_some(LOOK_AGAIN_S)
+    }
+}
+
+impl Samples for Progress {
+    fn samples() -> Vec<(&'static str, Self)> {
+        let entries: Vec<_> = super::samples::log()
+            .into_iter()
+            .map(|entry| (entry.at, entry.phase, entry.level, entry.text))
+            .collect();
+        let running = ProgressFacts {
+            subject: "site 1.1.0 (rev 2)",
+            phase: "fetching",
+            percent: 42,
+            text: "Downloading site-1.1.0-r2-x86_64.pkg: 12 MB of 28 MB",
+            next: "Then the package is verified against its signatures and unpacked.",
+            done: false,
+            entries: &entries[..2],
+        };
+        let switching = ProgressFacts {
+            phase: "switching-over",
+            percent: 80,
+            text: "",
+            next: "",
+            entries: &entries[..5],
+            ..running.clone()
+        };
+        let back = ProgressFacts {
+            phase: "rolling-back",
+            percent: 90,
+            text: "Going back to site 1.0.0 (rev 1)",
+            ..switching.clone()
+        };
+        let installed = ProgressFacts {
+            phase: "contracted",
+            percent: 100,
+            text: "",
+            next: "",
+            done: true,
+            entries: &entries,
+            ..running.clone()
+        };
+        let rolled_back = ProgressFacts {
+            phase: "rolled-back",
+            text: "site 1.1.0 (rev 2) was put back: its synthetic session got no answer within 10 s. No session was lost.",
+            next: "This version is not tried again by itself. Install a newer one when it is available.",
+            ..installed.clone()
+        };
+        let abandoned = ProgressFacts {
+            phase: "abandoned",
+            text: "The download of site-1.1.0-r2-x86_64.pkg stopped: no byte came for 60 s.",
+            next: "Check the way to the update server and install again; what is here already is kept.",
+            ..installed.clone()
+        };
+        let rescue = ProgressFacts {
+            phase: "rescue",
+            text: "Neither version starts: <status 101>.",
+            next: "",
+            ..installed.clone()
+        };
+        let later =
+            ProgressFacts { phase: "phase-of-a-later-release", text: "", ..running.clone() };
+        vec![
+            ("nothing", Self::nothing()),
+            ("fetching", Self::new(&running)),
+            ("switching-over", Self::new(&switching)),
+            ("rolling-back", Self::new(&back)),
+            ("installed", Self::new(&installed)),
+            ("rolled-back", Self::new(&rolled_back)),
+            ("abandoned", Self::new(&abandoned)),
+            ("rescue", Self::new(&rescue)),
+            ("later", Self::new(&later)),
+        ]
+    }
+}
