@@ -9,11 +9,17 @@
 //! `fuzz/` holds the same functions for libFuzzer; see `docs/operate/fuzzing.md`.
 
 pub mod mutate;
+mod offer;
+mod page;
 mod release;
 mod session;
+mod tuf;
 
-pub use crate::release::{hostname, manifest, path};
+pub use crate::offer::{check_request, enrolment_text, offer};
+pub use crate::page::flash;
+pub use crate::release::{hostname, manifest, path, stamp};
 pub use crate::session::{client_hello, frame, outbox, site_hello, ticket};
+pub use crate::tuf::{tuf_root, tuf_snapshot, tuf_targets, tuf_timestamp};
 
 /// What a decoder said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +57,21 @@ macro_rules! decoders {
 }
 
 decoders! {
+    offer::check_request,
+    offer::enrolment_text,
+    offer::offer,
+    page::flash,
     release::hostname,
     release::manifest,
     release::path,
+    release::stamp,
     session::client_hello,
     session::frame,
     session::outbox,
     session::site_hello,
     session::ticket,
+    tuf::tuf_root,
+    tuf::tuf_snapshot,
+    tuf::tuf_targets,
+    tuf::tuf_timestamp,
 }

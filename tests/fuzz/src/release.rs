@@ -1,6 +1,6 @@
 //! What a package says of itself.
 
-use release::{Hostname, Manifest};
+use release::{ClientBuild, Hostname, Manifest};
 
 use crate::Outcome;
 
@@ -31,6 +31,15 @@ pub fn path(data: &[u8]) -> Outcome {
     Outcome::of(&checked)
 }
 
+/// The stamp at the end of a client's program.
+pub fn stamp(data: &[u8]) -> Outcome {
+    let Some((build, len)) = ClientBuild::read_stamp(data) else { return Outcome::Refused };
+    assert!(len <= data.len(), "the stamp lies within the file");
+    let again = ClientBuild::read_stamp(&build.stamp());
+    assert_eq!(again.map(|(build, _)| build), Some(build));
+    Outcome::Accepted
+}
+
 /// A hostname.
 pub fn hostname(data: &[u8]) -> Outcome {
     let Ok(text) = std::str::from_utf8(data) else { return Outcome::Refused };
@@ -44,6 +53,8 @@ pub fn hostname(data: &[u8]) -> Outcome {
 pub mod seeds {
     //! Good bytes.
 
+    use model::{Revision, Version};
+    use release::{ClientBuild, ClientKind};
     use serde_json::json;
 
     pub fn manifest() -> Vec<Vec<u8>> {
@@ -66,6 +77,16 @@ pub mod seeds {
             "license": { "hostname": "access.example.com", "users": 10, "expires": 2_000_000_000_000_u64 }
         });
         [site, license].map(|value| value.to_string().into_bytes()).into()
+    }
+
+    pub fn stamp() -> Vec<Vec<u8>> {
+        let build = ClientBuild {
+            kind: ClientKind::Agent,
+            version: Version::new(1, 1, 0),
+            revision: Revision(2),
+            arch: "x86_64-linux".into(),
+        };
+        vec![[b"\x7fELF and so on".to_vec(), build.stamp()].concat(), build.stamp()]
     }
 
     pub fn path() -> Vec<Vec<u8>> {
