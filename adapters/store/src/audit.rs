@@ -1,0 +1,188 @@
+use model::{Generation, Timestamp};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::caller::{Action, Resource};
+use crate::convert::{at, damaged, generation, ms, number};
+use crate::entity::audit;
+use crate::store::Commit;
+use crate::{Acting, Caller, Result};
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// The site itself.
+    Site,
+    /// A person, by name.
+    Operator(String),
+    /// A Jump Client, by name.
+    Agent(String),
+    /// Somebody who has not proven who they are.
+    Unknown,
+}
+
+impl Actor {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Site => "site",
+            Self::Operator(_) => "operator",
+            Self::Agent(_) => "agent",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Site | Self::Unknown => "",
+            Self::Operator(name) | Self::Agent(name) => name,
+        }
+    }
+
+    fn read(kind: &str, name: String) -> Result<Self> {
+        match kind {
+            "site" => Ok(Self::Site),
+            "operator" => Ok(Self::Operator(name)),
+            "agent" => Ok(Self::Agent(name)),
+            "unknown" => Ok(Self::Unknown),
+            other => Err(damaged("audit", "actor_kind", other)),
+        }
+    }
+}
+
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        match caller {
+            Caller::Site => Self::Site,
+            Caller::Operator { name, .. } => Self::Operator(name.clone()),
+        }
+    }
+}
+
+/// Something that happened, to be noted.
+#[derive(Debug, Clone)]
+pub struct NewAudit {
+    /// Who did it.
+    pub actor: Actor,
+    /// What was done, noun first: `session.opened`.
+    pub action: &'static str,
+    /// To what: a name or an id.
+    pub subject: String,
+    /// More about it, for programs.
+    pub detail: Value,
+    /// The address it came from.
+    pub peer: Option<String>,
+}
+
+/// A line of the audit log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    /// Its id, ordered by time.
+    pub id: Uuid,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// More about it.
+    pub detail: Value,
+    /// The address it came from.
+    pub peer: Option<String>,
+    /// The generation that noted it.
+    pub generation: Generation,
+}
+
+/// The audit log; it only grows.
+pub struct Audit(pub(crate) Acting);
+
+impl Audit {
+    /// Notes something that happened.
+    pub async fn append(&self, new: NewAudit, now: Timestamp) -> Result<()> {
+        let turn = self.0.store.write_one(Commit::Unsynced).await?;
+        let row = row_of(&self.0, new, now);
+        let insert = audit::Entity::insert(row).exec_without_returning(turn.db).await;
+        self.0.store.sorted(insert).map(drop)
+    }
+
+    /// The newest entries before `before`, newest first.
+    pub async fn list(&self, limit: u64, before: Option<Uuid>) -> Result<Vec<AuditEntry>> {
+        self.0.caller.all(Resource::Audit, Action::Read)?;
+        let mut query = audit::Entity::find().order_by_desc(audit::Column::Id).limit(limit);
+        if let Some(before) = before {
+            query = query.filter(audit::Column::Id.lt(before));
+        }
+        let rows = self.0.store.sorted(query.all(self.0.store.reader()).await)?;
+        rows.into_iter().map(AuditEntry::try_from).collect()
+    }
+}
+
+/// Notes, in the transaction that does it, what the caller does.
+pub(crate) async fn note(
+    acting: &Acting,
+    txn: &DatabaseTransaction,
+    action: &'static str,
+    subject: &str,
+    detail: Value,
+    now: Timestamp,
+) -> Result<()> {
+    let new = NewAudit {
+        actor: Actor::from(&acting.caller),
+        action,
+        subject: subject.to_owned(),
+        detail,
+        peer: None,
+    };
+    note_as(acting, txn, new, now).await
+}
+
+/// Notes, in the transaction that does it, what somebody else does through the site.
+pub(crate) async fn note_as(
+    acting: &Acting,
+    txn: &DatabaseTransaction,
+    new: NewAudit,
+    now: Timestamp,
+) -> Result<()> {
+    let row = row_of(acting, new, now);
+    let insert = audit::Entity::insert(row).exec_without_returning(txn).await;
+    acting.store.sorted(insert).map(drop)
+}
+
+fn row_of(acting: &Acting, new: NewAudit, now: Timestamp) -> audit::ActiveModel {
+    audit::Model {
+        id: Uuid::now_v7(),
+        at: ms(now),
+        actor_kind: new.actor.kind().to_owned(),
+        actor: new.actor.name().to_owned(),
+        action: new.action.to_owned(),
+        subject: new.subject,
+        detail: new.detail.to_string(),
+        peer: new.peer,
+        generation: number(acting.store.generation().0),
+    }
+    .into_active_model()
+}
+
+impl TryFrom<audit::Model> for AuditEntry {
+    type Error = crate::Error;
+
+    fn try_from(row: audit::Model) -> Result<Self> {
+        let detail = serde_json::from_str(&row.detail)
+            .map_err(|_| damaged("audit", "detail", &row.detail))?;
+        Ok(Self {
+            id: row.id,
+            at: at(row.at),
+            actor: Actor::read(&row.actor_kind, row.actor)?,
+            action: row.action,
+            subject: row.subject,
+            detail,
+            peer: row.peer,
+            generation: generation(row.generation),
+        })
+    }
+}

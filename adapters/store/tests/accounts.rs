@@ -1,0 +1,238 @@
+//! Accounts: signing in, the lock, and what a person may do to whom.
+
+mod common;
+
+use common::{Db, NOW, caller, later, operator};
+use model::{PublicKey, Timestamp};
+use sluis_store::{
+    Access, ConsoleRefused, Error, LOGIN_TRIES, LoginTry, NewApiToken, NewWebSession, Operator,
+    PasswordChange, PasswordCheck, Store, TokenHash,
+};
+
+async fn sign_in(store: &Store, operator: &Operator, cookie: &str) -> TokenHash {
+    let token = TokenHash::of(cookie);
+    let new = NewWebSession {
+        token,
+        csrf: "form".to_owned(),
+        operator: operator.id,
+        peer: "192.0.2.1".to_owned(),
+        expires: later(3600),
+    };
+    store.web_sessions().open(new, NOW).await.expect("signs in");
+    token
+}
+
+async fn bearer(store: &Store, operator: &Operator, text: &str) -> TokenHash {
+    let token = TokenHash::of(text);
+    let new = NewApiToken {
+        token,
+        operator: operator.id,
+        name: "script".to_owned(),
+        expires: later(3600),
+    };
+    store.api_tokens().issue(new, NOW).await.expect("a token");
+    token
+}
+
+async fn wrong(store: &Store, name: &str, at: Timestamp) -> LoginTry {
+    let try_ = store.operators().begin_login(name, at).await.expect("begins");
+    if let LoginTry::Check { operator, .. } = &try_ {
+        let accounts = store.operators();
+        accounts.finish_login(operator, PasswordCheck::Wrong, "peer", at).await.expect("noted");
+    }
+    try_
+}
+
+// req: SES-06
+#[tokio::test]
+async fn wrong_passwords_lock_an_account_for_a_while() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    operator(&store, "ruth", true).await;
+    for _ in 0..LOGIN_TRIES {
+        assert!(matches!(wrong(&store, "RUTH", NOW).await, LoginTry::Check { .. }));
+    }
+    let LoginTry::Locked { until } = wrong(&store, "ruth", later(1)).await else {
+        panic!("not locked");
+    };
+    assert_eq!(until, later(60));
+    // It opens by itself; the right password forgets the wrong ones.
+    let LoginTry::Check { operator, password_hash } = wrong(&store, "ruth", until).await else {
+        panic!("still locked");
+    };
+    assert_eq!(password_hash, "hash of ruth");
+    assert!(matches!(wrong(&store, "ruth", later(61)).await, LoginTry::Locked { .. }));
+    let at = later(3600);
+    store.operators().begin_login("ruth", at).await.expect("begins");
+    let accounts = store.operators();
+    accounts.finish_login(&operator, PasswordCheck::Right, "peer", at).await.expect("noted");
+    let ruth = store.operators().by_name("ruth").await.expect("reads").expect("there");
+    assert_eq!((ruth.locked_until, ruth.last_login), (None, Some(at)));
+    assert!(matches!(wrong(&store, "ruth", at).await, LoginTry::Check { .. }));
+}
+
+#[tokio::test]
+async fn many_tries_at_once_do_not_outrun_the_lock() {
+    let db = Db::new(1).await;
+    let (one, two) = (db.open(1, 1).await, db.open(1, 2).await);
+    operator(&one, "ruth", true).await;
+    let tries: Vec<_> = (0..40)
+        .map(|n| {
+            let store = if n % 2 == 0 { one.clone() } else { two.clone() };
+            tokio::spawn(async move { store.operators().begin_login("ruth", NOW).await })
+        })
+        .collect();
+    let mut checks = 0;
+    for task in tries {
+        if let LoginTry::Check { .. } = task.await.expect("ran").expect("begins") {
+            checks += 1;
+        }
+    }
+    assert_eq!(checks, LOGIN_TRIES);
+}
+
+#[tokio::test]
+async fn nobody_is_told_which_names_exist() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    operator(&store, "root", true).await;
+    let gone = operator(&store, "gone", false).await;
+    store.operators().set_access(gone.id, Access::Disabled, NOW).await.expect("disables");
+    for name in ["nobody", "gone", "", "sluis-self-test"] {
+        assert!(matches!(wrong(&store, name, NOW).await, LoginTry::Nobody), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_account_is_made_once_whoever_comes_first() {
+    let db = Db::new(1).await;
+    let (one, two) = (db.open(1, 1).await, db.open(1, 2).await);
+    let (accounts, others) = (one.operators(), two.operators());
+    let (first, second) = tokio::join!(
+        accounts.create_first("admin", "hash".to_owned(), NOW),
+        others.create_first("admin", "hash".to_owned(), NOW),
+    );
+    let made: Vec<_> = [first, second].into_iter().filter_map(|made| made.expect("ran")).collect();
+    assert_eq!(made.len(), 1);
+    assert!(made[0].admin && made[0].must_change_password);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_what_was_signed_in_elsewhere() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let ruth = operator(&store, "ruth", false).await;
+    let (here, there) =
+        (sign_in(&store, &ruth, "here").await, sign_in(&store, &ruth, "there").await);
+    let script = bearer(&store, &ruth, "script").await;
+    let change = PasswordChange {
+        operator: ruth.id,
+        password_hash: "new".to_owned(),
+        must_change: false,
+        keep: Some(here),
+    };
+    store.by(&caller(&ruth)).operators().set_password(change, NOW).await.expect("changes");
+    assert!(store.web_sessions().by_token(here, NOW).await.expect("reads").is_some());
+    assert!(store.web_sessions().by_token(there, NOW).await.expect("reads").is_none());
+    assert!(store.api_tokens().operator_of(script, NOW).await.expect("reads").is_none());
+}
+
+#[tokio::test]
+async fn what_has_expired_or_was_disabled_opens_nothing() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    operator(&store, "root", true).await;
+    let ruth = operator(&store, "ruth", false).await;
+    let cookie = sign_in(&store, &ruth, "cookie").await;
+    let script = bearer(&store, &ruth, "script").await;
+    let web = store.web_sessions();
+    assert_eq!(web.by_token(cookie, NOW).await.expect("reads").expect("in").operator, ruth);
+    assert!(web.by_token(cookie, later(3600)).await.expect("reads").is_none());
+    assert!(store.api_tokens().operator_of(script, later(3600)).await.expect("reads").is_none());
+    store.operators().set_access(ruth.id, Access::Disabled, NOW).await.expect("disables");
+    assert!(web.by_token(cookie, NOW).await.expect("reads").is_none());
+    assert!(store.api_tokens().operator_of(script, NOW).await.expect("reads").is_none());
+}
+
+#[tokio::test]
+async fn one_administrator_is_always_left() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let root = operator(&store, "root", true).await;
+    for result in [
+        store.operators().set_access(root.id, Access::Disabled, NOW).await,
+        store.operators().update(root.id, "Root", false, NOW).await,
+    ] {
+        let error = result.expect_err("the last one");
+        assert!(error.to_string().contains("last administrator"), "{error}");
+    }
+    assert!(store.operators().by_id(root.id).await.expect("reads").expect("there").admin);
+    operator(&store, "second", true).await;
+    store.operators().set_access(root.id, Access::Disabled, NOW).await.expect("one is left");
+}
+
+#[tokio::test]
+async fn an_operator_reaches_only_what_is_theirs() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let (root, ruth) =
+        (operator(&store, "root", true).await, operator(&store, "ruth", false).await);
+    let mine = store.by(&caller(&ruth));
+    assert_eq!(mine.operators().list().await.expect("own"), std::slice::from_ref(&ruth));
+    assert_eq!(store.by(&caller(&root)).operators().list().await.expect("all").len(), 2);
+    assert!(mine.operators().by_id(root.id).await.is_err());
+    assert!(mine.operators().set_access(root.id, Access::Disabled, NOW).await.is_err());
+    assert!(mine.audit().list(10, None).await.is_err());
+    let steal = PasswordChange {
+        operator: root.id,
+        password_hash: "mine".to_owned(),
+        must_change: false,
+        keep: None,
+    };
+    let error = mine.operators().set_password(steal, NOW).await.expect_err("not hers");
+    assert!(matches!(error, Error::CallerForbidden { .. }), "{error}");
+    let token = NewApiToken {
+        token: TokenHash::of("x"),
+        operator: root.id,
+        name: "x".to_owned(),
+        expires: later(1),
+    };
+    assert!(mine.api_tokens().issue(token, NOW).await.is_err());
+}
+
+#[tokio::test]
+async fn a_console_belongs_to_one_operator_and_says_why_it_may_not() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let (ruth, jan) = (operator(&store, "ruth", true).await, operator(&store, "jan", false).await);
+    let key = PublicKey([9; 32]);
+    let consoles = store.consoles();
+    let id = consoles.register(ruth.id, &key, "laptop", later(60), NOW).await.expect("registers");
+    let again = consoles.register(ruth.id, &key, "laptop 2", later(90), NOW).await.expect("renews");
+    assert_eq!(id, again);
+    let taken =
+        store.by(&caller(&jan)).consoles().register(jan.id, &key, "x", later(60), NOW).await;
+    assert!(matches!(taken.expect_err("taken"), Error::CallerConflict(_)));
+
+    let console = consoles.by_key(&key).await.expect("reads").expect("known");
+    assert_eq!((console.name.as_str(), &console.operator), ("laptop 2", &ruth));
+    assert_eq!(console.usable(later(89)), Ok(()));
+    assert_eq!(console.usable(later(90)), Err(ConsoleRefused::Expired(later(90))));
+    assert!(store.by(&caller(&jan)).consoles().list().await.expect("own").is_empty());
+    assert!(store.by(&caller(&jan)).consoles().revoke(id, NOW).await.is_err());
+    consoles.revoke(id, NOW).await.expect("revokes");
+    let console = consoles.by_key(&key).await.expect("reads").expect("known");
+    assert_eq!(console.usable(NOW), Err(ConsoleRefused::Revoked));
+}
+
+#[tokio::test]
+async fn upkeep_removes_what_has_expired() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let ruth = operator(&store, "ruth", false).await;
+    sign_in(&store, &ruth, "cookie").await;
+    bearer(&store, &ruth, "script").await;
+    let fence = store.fence("upkeep", NOW).await.expect("a fence");
+    assert_eq!(fence.sweep(later(10)).await.expect("sweeps").sign_ins, 0);
+    assert_eq!(fence.sweep(later(3600)).await.expect("sweeps").sign_ins, 2);
+}
