@@ -14,7 +14,7 @@ use ui_kit::{Body, Csrf, Flash, Samples, Shell, SignedIn, Tabs};
 fn shell() -> Shell {
     Shell {
         host: "support.example.com".into(),
-        who: Some(SignedIn { name: "admin".into(), csrf: Csrf("5f1d".into()) }),
+        who: Some(SignedIn { name: "admin".into(), admin: true, csrf: Csrf("5f1d".into()) }),
         flash: None,
     }
 }

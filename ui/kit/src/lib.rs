@@ -12,6 +12,7 @@
 
 pub mod account;
 mod assets;
+mod choice;
 mod confirm;
 mod form;
 mod layout;
@@ -24,6 +25,7 @@ mod widgets;
 mod words;
 
 pub use assets::{CONTENT_SECURITY_POLICY, css, script};
+pub use choice::{Check, Choice, Choosable};
 pub use confirm::Confirm;
 pub use form::{Csrf, CsrfInput, Field, FieldKind};
 pub use layout::{Body, Frame, Page, Samples, Tab, Variant, Viewer};

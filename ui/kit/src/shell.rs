@@ -11,6 +11,12 @@ pub trait Tabs: Copy + PartialEq + 'static {
     fn word(self) -> &'static str;
     /// Where it leads.
     fn href(self) -> String;
+
+    /// Whether somebody who is no administrator sees it; that nobody gets there without leave is
+    /// the handler's matter.
+    fn is_for_everybody(self) -> bool {
+        true
+    }
 }
 
 /// Who is signed in.
@@ -18,6 +24,8 @@ pub trait Tabs: Copy + PartialEq + 'static {
 pub struct SignedIn {
     /// Name of the account.
     pub name: String,
+    /// Whether this account administers; every account of `/appliance` does.
+    pub admin: bool,
     /// Token for the form that signs out.
     pub csrf: Csrf,
 }
@@ -36,17 +44,25 @@ pub struct Shell {
 impl Shell {
     /// A page that belongs to that tab, as an HTML document.
     pub fn page<T: Tabs>(&self, here: T, body: &impl Body) -> String {
-        self.document(T::VARIANT, tabs(Some(here)), body)
+        self.document(T::VARIANT, self.tabs(Some(here)), body)
     }
 
     /// A page beside the tabs, such as one's own account or an error.
     pub fn aside<T: Tabs>(&self, body: &impl Body) -> String {
-        self.document(T::VARIANT, tabs::<T>(None), body)
+        self.document(T::VARIANT, self.tabs::<T>(None), body)
     }
 
     /// A page without tabs: signing in, the forced change of a password, maintenance.
     pub fn alone(&self, variant: Variant, body: &impl Body) -> String {
         self.document(variant, Vec::new(), body)
+    }
+
+    fn tabs<T: Tabs>(&self, here: Option<T>) -> Vec<Tab> {
+        let admin = self.who.as_ref().is_some_and(|who| who.admin);
+        let shown = T::ALL.iter().filter(|tab| admin || tab.is_for_everybody());
+        let tab =
+            |each: &T| Tab { word: each.word(), href: each.href(), here: here == Some(*each) };
+        shown.map(tab).collect()
     }
 
     fn document(&self, variant: Variant, tabs: Vec<Tab>, body: &impl Body) -> String {
@@ -55,11 +71,6 @@ impl Shell {
         let frame = Frame { tabs, viewer, flash, ..Frame::bare(variant, &self.host) };
         Page::new(&frame, body).html()
     }
-}
-
-fn tabs<T: Tabs>(here: Option<T>) -> Vec<Tab> {
-    let tab = |each: &T| Tab { word: each.word(), href: each.href(), here: here == Some(*each) };
-    T::ALL.iter().map(tab).collect()
 }
 
 /// The update server's page has no accounts.

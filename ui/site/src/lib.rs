@@ -1,1 +1,79 @@
 //! The pages of /login as values.
+//!
+//! `sluis-site` fills them: each page has a `new` that takes what the site knows in terms of
+//! `model` and turns it into words. What the forms post is a type beside its page, so that the
+//! names of the fields cannot differ. The pages for signing in and for passwords are those of
+//! `ui_kit::account`.
+
+mod about;
+mod account;
+mod client;
+mod clients;
+mod enrol;
+mod recordings;
+mod samples;
+mod session;
+mod session_table;
+mod sessions;
+mod text;
+mod users;
+
+use ui_kit::{Tabs, Variant, url::site as url};
+
+pub use about::{About, AboutFacts};
+pub use account::{Account, AccountFacts};
+pub use client::Client;
+pub use clients::{ClientFacts, Clients, Mode, UpgradeFacts};
+pub use enrol::{Command, Enrol, EnrolFault, EnrolInput, Enrolled, EnrolledFacts};
+pub use recordings::{RecordingFacts, Recordings};
+pub use session::{Leg, LegFacts, Session};
+pub use session_table::{SessionFacts, SessionTable, Stalls};
+pub use sessions::Sessions;
+pub use users::{
+    UserAdd, UserAddFault, UserAddInput, UserFacts, UserState, Users, disable_user, reset_user,
+};
+
+/// The tabs of `/login`; what has no function has no tab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tab {
+    /// Jump Clients.
+    Clients,
+    /// Sessions, live and past.
+    Sessions,
+    /// Recordings.
+    Recordings,
+    /// Operators and administrators of the site.
+    Users,
+    /// Version and identity of the site.
+    About,
+}
+
+impl Tabs for Tab {
+    const VARIANT: Variant = Variant::Site;
+    const ALL: &'static [Self] =
+        &[Self::Clients, Self::Sessions, Self::Recordings, Self::Users, Self::About];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Clients => text::CLIENTS,
+            Self::Sessions => text::SESSIONS,
+            Self::Recordings => text::RECORDINGS,
+            Self::Users => text::USERS,
+            Self::About => text::ABOUT,
+        }
+    }
+
+    fn href(self) -> String {
+        match self {
+            Self::Clients => url::Clients.to_string(),
+            Self::Sessions => url::Sessions.to_string(),
+            Self::Recordings => url::Recordings.to_string(),
+            Self::Users => url::Users.to_string(),
+            Self::About => url::About.to_string(),
+        }
+    }
+
+    fn is_for_everybody(self) -> bool {
+        self != Self::Users
+    }
+}

@@ -84,7 +84,7 @@ impl Card {
     /// The card in words; `now` tells what has expired.
     pub fn new(facts: CardFacts, now: Timestamp) -> Self {
         let (badge, blocked) = match &facts.status {
-            CardStatus::Installable => (Badge::new(Tone::Busy, text::AVAILABLE), None),
+            CardStatus::Installable => (Badge::new(Tone::Idle, text::AVAILABLE), None),
             CardStatus::Installed => (Badge::new(Tone::Good, text::INSTALLED), None),
             CardStatus::Blocked(why) => (Badge::new(Tone::Warn, text::BLOCKED), Some(notice(why))),
         };

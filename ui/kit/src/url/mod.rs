@@ -14,7 +14,7 @@ macro_rules! urls {
         $($crate::url::one_url!($(#[$doc])* $name $(($field : $type))? = $route $(? $query)?);)*
 
         #[cfg(test)]
-        pub(crate) const ROUTES: &[&str] = &[$($route),*];
+        pub(crate) const ROUTES: &[&str] = &[$(concat!($route $(, "?", stringify!($query))?)),*];
     };
 }
 

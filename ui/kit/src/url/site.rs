@@ -33,10 +33,14 @@ super::urls! {
     Client(id: AgentId) = "/login/clients/{id}";
     /// Sessions, live and past.
     Sessions = "/login/sessions";
+    /// Past sessions before that one.
+    SessionsBefore(before: SessionId) = "/login/sessions" ? before;
     /// One session.
     Session(id: SessionId) = "/login/sessions/{id}";
     /// The list of recordings.
     Recordings = "/login/recordings";
+    /// Recordings of sessions before that one.
+    RecordingsBefore(before: SessionId) = "/login/recordings" ? before;
     /// One recording as an asciicast file.
     Recording(id: SessionId) = "/login/recordings/{id}";
     /// The style sheet.
