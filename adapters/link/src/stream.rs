@@ -40,11 +40,6 @@ impl Stream {
         let sink = Sink { stream: shared, broken: false };
         (reader, Writer { sink: Arc::new(AsyncMutex::new(sink)) })
     }
-
-    /// The raw stream, for HTTP.
-    pub fn into_bytes(self) -> yamux::Stream {
-        self.0
-    }
 }
 
 /// Reads frames.
@@ -77,6 +72,14 @@ impl Reader {
                 Some(Err(_)) => return Err(LinkError::Closed),
             }
         }
+    }
+
+    /// Puts the halves together again, for raw bytes after a first frame: bytes that came with that
+    /// frame are read first.
+    pub fn into_stream(self, writer: Writer) -> RawStream {
+        let read = [&self.partial[..], &self.pending[..]].concat();
+        drop(writer);
+        RawStream { read: read.into(), stream: self.stream }
     }
 
     /// Reads the next frame and says that it must be a message.
@@ -210,30 +213,42 @@ fn lock(stream: &Shared) -> MutexGuard<'_, yamux::Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl AsyncRead for Stream {
+/// A stream that carries raw bytes, for HTTP.
+pub struct RawStream {
+    /// What came before anybody asked for raw bytes.
+    read: Bytes,
+    stream: Shared,
+}
+
+impl AsyncRead for RawStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        if !self.read.is_empty() {
+            let n = self.read.len().min(buffer.len());
+            self.read.split_to(n).copy_to_slice(&mut buffer[..n]);
+            return Poll::Ready(Ok(n));
+        }
+        Pin::new(&mut *lock(&self.stream)).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for RawStream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut *lock(&self.stream)).poll_write(cx, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *lock(&self.stream)).poll_flush(cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *lock(&self.stream)).poll_close(cx)
     }
 }

@@ -109,10 +109,11 @@ async fn a_full_window_makes_the_sender_wait_and_other_streams_go_on() {
     let client = dialer(address, vec![]).dial().await.expect("dialled");
     let mut site = links.recv().await.expect("accepted");
     let (_unread, full) = client.link.handle().open().await.expect("opened").split();
+    let part = vec![0; session::MAX_DATA];
     let flood = tokio::spawn(async move {
         for i in 0..1000_u64 {
             let offset = i * session::MAX_DATA as u64;
-            if full.data(Channel::Output, offset, &[0; session::MAX_DATA]).await.is_err() {
+            if full.data(Channel::Output, offset, &part).await.is_err() {
                 break;
             }
         }

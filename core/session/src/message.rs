@@ -124,6 +124,8 @@ messages! {
         4 base: u64,
         /// The byte after the last it has produced.
         5 head: u64,
+        /// Milliseconds since its former leg broke.
+        6 away_ms: Option<u64>,
     }
     /// Site → agent and console: send your stream from this byte on, now and whenever it comes.
     5 SendFrom {
