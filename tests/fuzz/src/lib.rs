@@ -8,15 +8,21 @@
 //! files below `corpus`, on a set of nasty bytes, and on a bounded number of bent ones.
 //! `fuzz/` holds the same functions for libFuzzer; see `docs/operate/fuzzing.md`.
 
+mod install;
 pub mod mutate;
 mod offer;
+mod package;
 mod page;
+mod recording;
 mod release;
 mod session;
 mod tuf;
 
+pub use crate::install::{journal, ledger};
 pub use crate::offer::{check_request, enrolment_text, offer};
+pub use crate::package::package;
 pub use crate::page::flash;
+pub use crate::recording::{chain_record, recording};
 pub use crate::release::{hostname, manifest, path, stamp};
 pub use crate::session::{client_hello, frame, outbox, site_hello, ticket};
 pub use crate::tuf::{tuf_root, tuf_snapshot, tuf_targets, tuf_timestamp};
@@ -57,10 +63,15 @@ macro_rules! decoders {
 }
 
 decoders! {
+    install::journal,
+    install::ledger,
     offer::check_request,
     offer::enrolment_text,
     offer::offer,
+    package::package,
     page::flash,
+    recording::chain_record,
+    recording::recording,
     release::hostname,
     release::manifest,
     release::path,
