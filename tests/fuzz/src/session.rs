@@ -168,6 +168,7 @@ pub mod seeds {
                 received: 9,
                 base: 1,
                 head: 7,
+                away_ms: Some(5),
             }
             .into(),
             Exit { status: None, signal: Some(9), offset: 1 << 40, reason: Some("gone".into()) }
