@@ -111,7 +111,7 @@ impl UserAdd {
 
     /// The form again, with what is wrong with the name.
     pub fn wrong(mut self, name: &str, why: impl Into<String>) -> Self {
-        self.name = self.name.value(name).error(Some(why));
+        self.name = self.name.value(name).error(why);
         self
     }
 }

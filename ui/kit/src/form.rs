@@ -37,9 +37,9 @@ pub enum FieldKind {
 impl FieldKind {
     fn input_type(self) -> &'static str {
         match self {
-            Self::Text | Self::Username => "text",
+            // A number too: a browser throws away what is no number, and then nobody sees it.
+            Self::Text | Self::Username | Self::Number => "text",
             Self::CurrentPassword | Self::NewPassword => "password",
-            Self::Number => "number",
         }
     }
 
@@ -98,9 +98,10 @@ impl Field {
         self
     }
 
-    /// With what is wrong and how to put it right; `None` when nothing is.
-    pub fn error(mut self, error: Option<impl Into<String>>) -> Self {
-        self.error = error.map(Into::into);
+    /// With what is wrong and how to put it right, and with the cursor in it.
+    pub fn error(mut self, error: impl Into<String>) -> Self {
+        self.error = Some(error.into());
+        self.focus = true;
         self
     }
 
@@ -116,9 +117,10 @@ impl Field {
         self
     }
 
-    /// Whether something is wrong with what was typed.
-    pub fn is_wrong(&self) -> bool {
-        self.error.is_some()
+    /// Without the cursor, because another field has it.
+    pub fn unfocused(mut self) -> Self {
+        self.focus = false;
+        self
     }
 }
 
@@ -131,7 +133,7 @@ mod tests {
         let html = Field::new(FieldKind::Text, "group", "Group")
             .value("\"><script>")
             .hint("One word.")
-            .error(Some("The group “<x>” has a space; use one word."))
+            .error("The group “<x>” has a space; use one word.")
             .to_string();
         assert!(html.contains("<label for=\"field-group\">Group</label>"), "{html}");
         assert!(html.contains("aria-describedby=\"hint-group error-group\""), "{html}");

@@ -34,4 +34,4 @@ pub use problem::{ErrorPage, Link, Maintenance};
 pub use shell::{Shell, SignedIn, Tabs};
 pub use text::{Lang, package_kind, session_kind};
 pub use widgets::{Badge, Moment, Progress, Tone};
-pub use words::{count, duration, size};
+pub use words::{count, duration, shorten, size};

@@ -48,9 +48,24 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     }
 }
 
+/// The text, or its first `chars_max` characters and an ellipsis.
+pub fn shorten(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(shorten("één", 3), "één");
+        assert_eq!(shorten("één twee", 4), "één…");
+        assert_eq!(shorten("", 0), "");
+    }
 
     #[test]
     fn sizes_read_well_at_every_border() {

@@ -104,16 +104,16 @@ impl Enrol {
 
     /// The form again, with what was typed and what is wrong with it.
     pub fn wrong(mut self, typed: &EnrolInput, fault: EnrolFault) -> Self {
-        self.name = self.name.value(&typed.name);
+        self.name = self.name.value(&typed.name).unfocused();
         self.group = self.group.value(&typed.group);
         self.uses = self.uses.value(&typed.uses);
         self.hours = self.hours.value(&typed.hours);
         self.mode.chosen = if typed.mode() == Mode::Passive { PASSIVE } else { ACTIVE };
         match fault {
-            EnrolFault::Name(why) => self.name = self.name.error(Some(why)),
-            EnrolFault::Group(why) => self.group = self.group.error(Some(why)),
-            EnrolFault::Uses(why) => self.uses = self.uses.error(Some(why)),
-            EnrolFault::Hours(why) => self.hours = self.hours.error(Some(why)),
+            EnrolFault::Name(why) => self.name = self.name.error(why),
+            EnrolFault::Group(why) => self.group = self.group.error(why),
+            EnrolFault::Uses(why) => self.uses = self.uses.error(why),
+            EnrolFault::Hours(why) => self.hours = self.hours.error(why),
         }
         self
     }

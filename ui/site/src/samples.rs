@@ -139,9 +139,13 @@ pub fn past_sessions() -> Vec<SessionFacts> {
         command: Some("apt-get -y upgrade".into()),
         ..session(15, "grace", "web-01", 9000)
     };
+    let resumed = Stalls { resumes: 2, longest: Duration::from_millis(84) };
     let failed = SessionOutcome::Failed("the endpoint kiosk-3 is offline".into());
     vec![
-        ended(session(16, "ada", "db-02", 5000), SessionOutcome::Exited(0)),
+        ended(
+            SessionFacts { stalls: Some(resumed), ..session(16, "ada", "db-02", 5000) },
+            SessionOutcome::Exited(0),
+        ),
         ended(command, SessionOutcome::Exited(100)),
         ended(session(14, "linus", "db-01", 20_000), SessionOutcome::Signalled(9)),
         ended(

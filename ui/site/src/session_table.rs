@@ -3,7 +3,7 @@ use std::time::Duration;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::{AgentId, SessionId, SessionKind, SessionOutcome, Timestamp};
-use ui_kit::{Badge, Moment, Tone, duration, session_kind, url::site as url};
+use ui_kit::{Badge, Moment, Tone, duration, session_kind, shorten, url::site as url};
 
 use crate::text;
 
@@ -47,6 +47,9 @@ pub struct SessionFacts {
     pub bytes_out: u64,
 }
 
+/// A longer command is cut in the table; the page of its session shows all of it.
+const KIND_CHARS_MAX: usize = 80;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row {
     href: String,
@@ -80,7 +83,7 @@ fn row(session: SessionFacts, now: Timestamp) -> Row {
     Row {
         href: url::Session(session.id).to_string(),
         client: url::Client(session.client).to_string(),
-        kind: kind(&session),
+        kind: shorten(&kind(&session), KIND_CHARS_MAX),
         started: Moment::at(session.started),
         duration: duration(session.ended.unwrap_or(now).since(session.started)),
         outcome: outcome(session.outcome.as_ref(), session.ended.is_some()),

@@ -110,7 +110,8 @@ pub fn upgrade_position(position: usize) -> String {
 }
 
 pub fn upgrade_failed(reason: &str, next: Option<Timestamp>) -> String {
-    let mut words = if reason.is_empty() { String::new() } else { format!("{reason}. ") };
+    let mut words =
+        if reason.is_empty() { String::new() } else { format!("{}. ", sentence(reason)) };
     let _ = match next {
         Some(at) => {
             write!(words, "Next try at {}", at.to_string().replace('T', " ").replace('Z', " UTC"))
@@ -118,6 +119,13 @@ pub fn upgrade_failed(reason: &str, next: Option<Timestamp>) -> String {
         None => write!(words, "Not tried again by itself"),
     };
     words
+}
+
+/// The words with a capital letter first and no full stop.
+fn sentence(words: &str) -> String {
+    let words = words.trim().trim_end_matches('.');
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What somebody who wants to reach this client has to know; `None` when nothing is in the way.

@@ -163,13 +163,13 @@ impl UserAdd {
 
     /// The form again, with what was typed and what is wrong with it.
     pub fn wrong(mut self, typed: &UserAddInput, fault: UserAddFault) -> Self {
-        self.name = self.name.value(&typed.name);
+        self.name = self.name.value(&typed.name).unfocused();
         self.display_name = self.display_name.value(&typed.display_name);
         self.admin.ticked = typed.is_admin();
         match fault {
-            UserAddFault::Name(why) => self.name = self.name.error(Some(why)),
+            UserAddFault::Name(why) => self.name = self.name.error(why),
             UserAddFault::DisplayName(why) => {
-                self.display_name = self.display_name.error(Some(why));
+                self.display_name = self.display_name.error(why);
             }
         }
         self

@@ -23,7 +23,7 @@ pub enum Level {
 pub struct LogEntry {
     /// The try that it belongs to.
     pub attempt: AttemptId,
-    /// What that try is about, such as `site 1.1.0 (rev 2)`; may be empty.
+    /// What that try does, such as `Install site 1.1.0 (rev 2)`; may be empty.
     pub subject: String,
     /// When it was written.
     pub at: Timestamp,

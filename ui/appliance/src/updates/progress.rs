@@ -25,7 +25,7 @@ const LOOK_AGAIN_S: u32 = 1;
 /// How far an install is, as the installer says it.
 #[derive(Debug, Clone)]
 pub struct ProgressFacts<'a> {
-    /// What is installed, such as `site 1.1.0 (rev 2)`.
+    /// What is done, such as `Install site 1.1.0 (rev 2)`.
     pub subject: &'a str,
     /// The installer's state, such as `switching-over`.
     pub phase: &'a str,
@@ -143,7 +143,7 @@ impl Samples for Progress {
             .map(|entry| (entry.at, entry.phase, entry.level, entry.text))
             .collect();
         let running = ProgressFacts {
-            subject: "site 1.1.0 (rev 2)",
+            subject: "Install site 1.1.0 (rev 2)",
             phase: "fetching",
             percent: 42,
             text: "Downloading site-1.1.0-r2-x86_64.pkg: 12 MB of 28 MB",
@@ -156,7 +156,7 @@ impl Samples for Progress {
             percent: 80,
             text: "",
             next: "",
-            entries: &entries[..5],
+            entries: &entries[..4],
             ..running.clone()
         };
         let back = ProgressFacts {

@@ -128,9 +128,12 @@ pub(super) fn log() -> Vec<LogEntry> {
         level,
         text: text.into(),
     };
-    let base = |after, phase, text| entry(1, "base 1.1.0 (rev 2)", after, phase, Level::Info, text);
-    let site =
-        |after, phase, level, text| entry(2, "site 1.1.0 (rev 2)", after, phase, level, text);
+    let base = |after, phase, text| {
+        entry(1, "Install base 1.1.0 (rev 2)", after, phase, Level::Info, text)
+    };
+    let site = |after, phase, level, text| {
+        entry(2, "Install site 1.1.0 (rev 2)", after, phase, level, text)
+    };
     vec![
         base(0, "planned", "Asked for by admin."),
         base(1, "fetching", "Downloaded 28 MB in 9 s."),

@@ -77,7 +77,8 @@ impl PasswordChange {
 
     /// The form again, with what was wrong beside the field that it concerns.
     pub fn wrong(mut self, fault: PasswordFault) -> Self {
-        let error = Some(text::password_fault(fault, self.chars_min));
+        let error = text::password_fault(fault, self.chars_min);
+        self.old = self.old.unfocused();
         match fault {
             PasswordFault::OldWrong => self.old = self.old.error(error),
             PasswordFault::Differ => self.again = self.again.error(error),

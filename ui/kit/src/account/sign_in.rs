@@ -63,7 +63,10 @@ impl SignIn {
 
     /// The form again, with the name that was typed and why it did not work.
     pub fn refused(mut self, name: &str, why: SignInRefused) -> Self {
-        self.name = self.name.value(name);
+        if !name.is_empty() {
+            self.name = self.name.value(name).unfocused();
+            self.password = self.password.focus();
+        }
         self.notice = Some(match why {
             SignInRefused::Over => Notice::new(Tone::Idle, text::sign_in_refused(why)),
             SignInRefused::Locked(_) => {
