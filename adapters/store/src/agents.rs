@@ -12,7 +12,9 @@ use uuid::Uuid;
 
 use crate::audit::{Actor, NewAudit, note_as};
 use crate::caller::{Action, Resource};
-use crate::convert::{at, from_word, generation, key, line, ms, number, release, word};
+use crate::convert::{
+    at, from_word, generation, key, line, line_or_empty, ms, number, release, word,
+};
 use crate::entity::agent;
 use crate::error::is_duplicate;
 use crate::store::Commit;
@@ -303,7 +305,7 @@ impl Agents {
         now: Timestamp,
     ) -> Result<Agent> {
         self.0.caller.all(Resource::Agents, Action::Write)?;
-        let (name, group) = (line("Name", name, 64)?, line("Group", group, 100)?);
+        let (name, group) = (line("Name", name, 64)?, line_or_empty("Group", group, 100)?);
         let store = &self.0.store;
         let writing = store.write(Commit::Synced).await?;
         let update = agent::Entity::update_many()

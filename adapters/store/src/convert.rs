@@ -87,6 +87,11 @@ pub(crate) fn line(field: &'static str, text: &str, most: usize) -> Result<Strin
     Ok(text.to_owned())
 }
 
+/// Such a line, or nothing at all.
+pub(crate) fn line_or_empty(field: &'static str, text: &str, most: usize) -> Result<String> {
+    if text.trim().is_empty() { Ok(String::new()) } else { line(field, text, most) }
+}
+
 #[cfg(test)]
 mod tests {
     use model::SessionOutcome;

@@ -6,7 +6,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::caller::{Action, Resource};
-use crate::convert::{at, from_word, line, ms, word};
+use crate::convert::{at, from_word, line, line_or_empty, ms, word};
 use crate::entity::enrolment_token;
 use crate::store::Commit;
 use crate::{Acting, AgentMode, Caller, Error, Result, TokenFault, TokenHash, audit};
@@ -21,7 +21,7 @@ pub struct NewEnrolmentToken {
     pub token: TokenHash,
     /// What it is for.
     pub name: String,
-    /// The group that its Jump Clients join.
+    /// The group that its Jump Clients join; may be empty.
     pub group: String,
     /// How its Jump Clients keep in touch.
     pub mode: AgentMode,
@@ -82,7 +82,7 @@ impl EnrolmentTokens {
             id: Uuid::now_v7(),
             token_hash: new.token.text(),
             name: line("Name", &new.name, 100)?,
-            group_name: line("Group", &new.group, 100)?,
+            group_name: line_or_empty("Group", &new.group, 100)?,
             mode: word(&new.mode),
             uses_left: i32::try_from(new.uses).unwrap_or(i32::MAX),
             created_by: match &self.0.caller {

@@ -35,6 +35,7 @@ mod probe;
 mod recordings;
 mod schema;
 mod sessions;
+mod settings;
 mod store;
 mod sweep;
 mod token;

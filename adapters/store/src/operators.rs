@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::caller::{Action, Resource, Scope};
-use crate::convert::{at, line, ms};
+use crate::convert::{at, line, line_or_empty, ms};
 use crate::entity::{api_token, operator, web_session};
 use crate::error::is_duplicate;
 use crate::store::Commit;
@@ -54,7 +54,7 @@ pub struct Operator {
 pub struct NewOperator {
     /// What the person types to sign in: letters, digits and `.`, `_`, `-`, `@`; kept in lower case.
     pub name: String,
-    /// What others see.
+    /// What others see; may be empty.
     pub display_name: String,
     /// The hash of the first password, in PHC string format.
     pub password_hash: String,
@@ -142,9 +142,11 @@ impl Operators {
         Ok(rows.into_iter().map(Operator::from).collect())
     }
 
-    /// The account with that id.
+    /// The account with that id, if the caller may see it.
     pub async fn by_id(&self, id: OperatorId) -> Result<Option<Operator>> {
-        self.0.caller.owns(Resource::Operators, Action::Read, id)?;
+        if !self.0.caller.scope(Resource::Operators, Action::Read)?.holds(id) {
+            return Ok(None);
+        }
         let row = operator::Entity::find_by_id(id.0).one(self.0.store.reader()).await;
         Ok(self.0.store.sorted(row)?.map(Operator::from))
     }
@@ -225,7 +227,7 @@ impl Operators {
         now: Timestamp,
     ) -> Result<Operator> {
         self.0.caller.all(Resource::Operators, Action::Write)?;
-        let display_name = line("Display name", display_name, 100)?;
+        let display_name = line_or_empty("Display name", display_name, 100)?;
         let change = operator::ActiveModel {
             display_name: Set(display_name),
             admin: Set(admin),
@@ -453,7 +455,7 @@ fn row_of(new: NewOperator, now: Timestamp) -> Result<operator::Model> {
     Ok(operator::Model {
         id: Uuid::now_v7(),
         name: account_name(&new.name)?,
-        display_name: line("Display name", &new.display_name, 100)?,
+        display_name: line_or_empty("Display name", &new.display_name, 100)?,
         password_hash: new.password_hash,
         admin: new.admin,
         must_change_password: new.must_change_password,

@@ -231,6 +231,17 @@ impl Sessions {
         self.read(query).await
     }
 
+    /// The newest sessions with that Jump Client that the caller may see.
+    pub async fn list_of_agent(&self, agent: AgentId, limit: u64) -> Result<Vec<Session>> {
+        let query = self
+            .query()?
+            .filter(session::Column::AgentId.eq(agent.0))
+            .order_by_desc(session::Column::StartedAt)
+            .order_by_desc(session::Column::Id)
+            .limit(limit.min(PAGE_MOST));
+        self.read(query).await
+    }
+
     /// How many sessions have not ended, the self-test's left out.
     pub async fn count_live(&self) -> Result<u64> {
         Ok(self.list_live().await?.len() as u64)

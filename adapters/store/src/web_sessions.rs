@@ -1,4 +1,5 @@
 use model::{OperatorId, Timestamp};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::caller::{Action, Resource};
@@ -29,6 +30,8 @@ pub struct WebSession {
     pub csrf: String,
     /// Who signed in.
     pub operator: Operator,
+    /// When they did.
+    pub created: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
 }
@@ -69,8 +72,19 @@ impl WebSessions {
         Ok(store.sorted(person)?.map(|person| WebSession {
             csrf: row.csrf,
             operator: person.into(),
+            created: at(row.created_at),
             expires: at(row.expires_at),
         }))
+    }
+
+    /// Lets the one with that token end later, because it is in use.
+    pub async fn prolong(&self, token: TokenHash, expires: Timestamp) -> Result<()> {
+        self.0.caller.site("prolong the sign-ins of others")?;
+        let turn = self.0.store.write_one(Commit::Unsynced).await?;
+        let update = web_session::Entity::update_many()
+            .col_expr(web_session::Column::ExpiresAt, Expr::value(ms(expires)))
+            .filter(web_session::Column::TokenHash.eq(token.text()));
+        self.0.store.sorted(update.exec(turn.db).await).map(drop)
     }
 
     /// Ends the one with that token; one that has ended is no error.

@@ -180,7 +180,7 @@ async fn an_operator_reaches_only_what_is_theirs() {
     let mine = store.by(&caller(&ruth));
     assert_eq!(mine.operators().list().await.expect("own"), std::slice::from_ref(&ruth));
     assert_eq!(store.by(&caller(&root)).operators().list().await.expect("all").len(), 2);
-    assert!(mine.operators().by_id(root.id).await.is_err());
+    assert_eq!(mine.operators().by_id(root.id).await.expect("reads"), None);
     assert!(mine.operators().set_access(root.id, Access::Disabled, NOW).await.is_err());
     assert!(mine.audit().list(10, None).await.is_err());
     let steal = PasswordChange {
@@ -235,4 +235,22 @@ async fn upkeep_removes_what_has_expired() {
     let fence = store.fence("upkeep", NOW).await.expect("a fence");
     assert_eq!(fence.sweep(later(10)).await.expect("sweeps").sign_ins, 0);
     assert_eq!(fence.sweep(later(3600)).await.expect("sweeps").sign_ins, 2);
+}
+
+#[tokio::test]
+async fn a_sign_in_lasts_longer_while_it_is_used_and_the_site_keeps_its_id() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let ruth = operator(&store, "ruth", false).await;
+    let cookie = sign_in(&store, &ruth, "cookie").await;
+    store.web_sessions().prolong(cookie, later(7200)).await.expect("prolongs");
+    let seen = store.web_sessions().by_token(cookie, later(3601)).await.expect("reads");
+    let seen = seen.expect("still in");
+    assert_eq!((seen.created, seen.expires), (NOW, later(7200)));
+    store.web_sessions().close(cookie).await.expect("closes");
+    assert!(store.web_sessions().by_token(cookie, NOW).await.expect("reads").is_none());
+
+    let other = db.open(1, 2).await;
+    let (one, two) = tokio::join!(store.site_id(NOW), other.site_id(NOW));
+    assert_eq!(one.expect("made"), two.expect("the same"));
 }

@@ -24,6 +24,7 @@ pub async fn expand(schema: &SchemaManager<'_>) -> Result<(), DbErr> {
         audit(),
         fence(),
         probe(),
+        setting(),
     ] {
         schema.create_table(table).await?;
     }
@@ -249,6 +250,13 @@ fn fence() -> TableCreateStatement {
 
 fn probe() -> TableCreateStatement {
     table("probe", [big_integer("generation").primary_key().take(), big_integer("at")])
+}
+
+fn setting() -> TableCreateStatement {
+    table(
+        "setting",
+        [string("name").primary_key().take(), text("value"), big_integer("changed_at")],
+    )
 }
 
 fn index(
