@@ -24,7 +24,6 @@ fn pages<B: Body + Samples>(name: &str, tab: Tab) -> Vec<(String, String)> {
     pages.map(|(sample, body)| (format!("{name}.{sample}"), shell().page(tab, &body))).collect()
 }
 
-// req: UPD-01
 #[test]
 fn every_page_looks_as_agreed() {
     let mut all = pages::<Status>("status", Tab::Status);
@@ -99,7 +98,7 @@ fn a_refused_install_has_no_form() {
 fn progress_looks_again_only_until_it_is_over() {
     for (_, page) in Progress::samples() {
         let html = page.to_string();
-        assert_eq!(html.contains("data-live"), page.refresh_s().is_some(), "{html}");
+        assert_eq!(html.contains("data-live"), page.refresh().is_some(), "{html}");
     }
     assert!(sample::<Progress>("fetching").contains("value=\"42\""));
     assert!(!sample::<Progress>("rolled-back").contains("data-live"));

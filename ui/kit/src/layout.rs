@@ -14,11 +14,19 @@ pub trait Body: Template + HtmlSafe {
     /// What the browser's title bar says before the name of the product.
     fn title(&self) -> String;
 
-    /// After how many seconds a browser without JavaScript looks again; `None` for a page that
-    /// stands still. With JavaScript only the parts marked `data-live` are looked at again.
-    fn refresh_s(&self) -> Option<u32> {
+    /// Whether a browser looks again by itself; `None` for a page that stands still.
+    fn refresh(&self) -> Option<Refresh> {
         None
     }
+}
+
+/// What a browser looks at again by itself, and after how many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// The whole page.
+    Page(u32),
+    /// With JavaScript only the parts marked `data-live`, without it the whole page.
+    Parts(u32),
 }
 
 /// Examples of a page or fragment: empty, typical, long names, failure.
@@ -149,13 +157,13 @@ pub struct Page<'a, B: Body> {
     frame: &'a Frame,
     body: &'a B,
     title: String,
-    refresh_s: Option<u32>,
+    refresh: Option<Refresh>,
 }
 
 impl<'a, B: Body> Page<'a, B> {
     /// That body in that frame.
     pub fn new(frame: &'a Frame, body: &'a B) -> Self {
-        Self { frame, body, title: body.title(), refresh_s: body.refresh_s() }
+        Self { frame, body, title: body.title(), refresh: body.refresh() }
     }
 
     /// The HTML document, to be sent as `text/html; charset=utf-8`.

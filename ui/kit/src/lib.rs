@@ -28,7 +28,7 @@ pub use assets::{CONTENT_SECURITY_POLICY, css, script};
 pub use choice::{Check, Choice, Choosable};
 pub use confirm::Confirm;
 pub use form::{Csrf, CsrfInput, Field, FieldKind};
-pub use layout::{Body, Frame, Page, Samples, Tab, Variant, Viewer};
+pub use layout::{Body, Frame, Page, Refresh, Samples, Tab, Variant, Viewer};
 pub use notice::{Flash, Notice};
 pub use problem::{ErrorPage, Link, Maintenance};
 pub use shell::{Shell, SignedIn, Tabs};

@@ -1,7 +1,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use crate::layout::{Body, Samples};
+use crate::layout::{Body, Refresh, Samples};
 use crate::url;
 
 /// Somewhere to go on.
@@ -54,8 +54,8 @@ impl Body for Maintenance {
         format!("{} is not ready", self.hostname)
     }
 
-    fn refresh_s(&self) -> Option<u32> {
-        Some(self.retry_s.max(1))
+    fn refresh(&self) -> Option<Refresh> {
+        Some(Refresh::Page(self.retry_s.max(1)))
     }
 }
 

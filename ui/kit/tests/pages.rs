@@ -28,6 +28,15 @@ fn every_page_looks_as_agreed() {
 }
 
 #[test]
+fn a_maintenance_page_reloads_itself_with_and_without_javascript() {
+    for (name, html) in pages::<Maintenance>("maintenance", Variant::Appliance) {
+        let head = html.split("</head>").next().expect("a head");
+        assert!(head.contains("<meta http-equiv=\"refresh\" content=\"5\">"), "{name}: {head}");
+        assert!(!head.contains("<noscript>"), "{name}: {head}");
+    }
+}
+
+#[test]
 fn a_faulty_page_is_noticed() {
     let page = |body: &str| format!("<html><body><h1>x</h1>{body}</body></html>");
     for (body, fault) in [

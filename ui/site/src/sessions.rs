@@ -1,7 +1,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::{SessionId, Timestamp};
-use ui_kit::{Body, Samples, url::site as url};
+use ui_kit::{Body, Refresh, Samples, url::site as url};
 
 use crate::{SessionFacts, SessionTable, samples, text};
 
@@ -50,8 +50,8 @@ impl Body for Sessions {
         text::SESSIONS.to_owned()
     }
 
-    fn refresh_s(&self) -> Option<u32> {
-        self.newest.then_some(LOOK_AGAIN_S)
+    fn refresh(&self) -> Option<Refresh> {
+        self.newest.then_some(Refresh::Parts(LOOK_AGAIN_S))
     }
 }
 

@@ -71,7 +71,6 @@ fn who_is_no_administrator_has_no_users_tab() {
     assert!(!shell.page(Tab::About, &page).contains("href=\"/login/users\""));
 }
 
-// req: CLI-08
 #[test]
 fn a_person_can_tell_the_states_of_clients_apart() {
     let html = sample::<Clients>("typical").to_string();

@@ -1,7 +1,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::Timestamp;
-use ui_kit::{Badge, Body, Notice, Samples, Tone, url::appliance as url};
+use ui_kit::{Badge, Body, Notice, Refresh, Samples, Tone, url::appliance as url};
 
 use super::log::{Level, LogLine};
 use crate::text;
@@ -131,8 +131,8 @@ impl Body for Progress {
         }
     }
 
-    fn refresh_s(&self) -> Option<u32> {
-        self.is_live().then_some(LOOK_AGAIN_S)
+    fn refresh(&self) -> Option<Refresh> {
+        self.is_live().then_some(Refresh::Parts(LOOK_AGAIN_S))
     }
 }
 
