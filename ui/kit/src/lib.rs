@@ -6,6 +6,11 @@
 //! The pages themselves stand in `ui/site`, `ui/appliance` and `ui/update`; the handlers that fill
 //! them stand in the apps. Nothing here does I/O.
 //!
+//! To add a page: its URL in [`url`], a struct with `#[derive(Template)]` that implements
+//! `HtmlSafe`, [`Body`] and [`Samples`], its template of the same name, a line in `tests/pages.rs`
+//! of its crate; `GOLDEN=write cargo nextest run -p CRATE` writes its golden files, which a browser
+//! opens as they are but for the style sheet.
+//!
 //! Everything that is written into HTML is escaped, except types that implement
 //! `askama::filters::HtmlSafe`; those are the widgets below and the bodies of pages, each of which
 //! escapes what it holds.
