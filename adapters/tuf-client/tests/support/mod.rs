@@ -7,7 +7,7 @@ pub mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Once;
+use std::sync::OnceLock;
 
 use model::Timestamp;
 use tuf::{Reason, TargetReason};
@@ -34,11 +34,14 @@ pub fn generate_with_python(out: &Path) {
 
 /// A client of the server, with what is trusted in a directory.
 pub fn client(server: &server::Server, store: TrustedStore) -> Client<HttpRepository> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
+    // Loading the system's certificates takes longer than most tests.
+    static HTTP: OnceLock<reqwest::Client> = OnceLock::new();
+    let http = HTTP.get_or_init(|| {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        reqwest::Client::new()
     });
-    let repository = HttpRepository::new(&server.metadata_url(), &server.targets_url());
+    let (metadata, targets) = (server.metadata_url(), server.targets_url());
+    let repository = HttpRepository::with_client(http.clone(), &metadata, &targets);
     Client::new(repository.expect("addresses"), store)
 }
 

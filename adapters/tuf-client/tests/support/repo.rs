@@ -22,6 +22,11 @@ pub const EXPIRED: Moment = Moment::from_secs(1_893_369_600);
 const TOP: [RoleType; 4] =
     [RoleType::Root, RoleType::Timestamp, RoleType::Snapshot, RoleType::Targets];
 
+/// Changes a file.
+pub type Edit = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
+/// Changes what is said of a file.
+pub type EditMeta = fn(&mut MetaFile);
+
 pub struct Repo {
     out: PathBuf,
     steps: usize,
@@ -35,9 +40,9 @@ pub struct Repo {
     pub roots: Vec<Vec<u8>>,
     contents: BTreeMap<String, Vec<u8>>,
     /// Changes one role's file before anything is said about it.
-    pub edit: Option<(String, Box<dyn Fn(Vec<u8>) -> Vec<u8>>)>,
+    pub edit: Option<(String, Edit)>,
     /// Changes what is said of a role's file.
-    pub edit_meta: Option<(String, fn(&mut MetaFile))>,
+    pub edit_meta: Option<(String, EditMeta)>,
 }
 
 /// The key that grows from a number.

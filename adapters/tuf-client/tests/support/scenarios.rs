@@ -6,7 +6,7 @@ use std::path::Path;
 use tuf::KeyId;
 use tuf::schema::{Extra, MetaFile, RoleType};
 
-use super::repo::{EXPIRED, Repo, SOON, key, sign_again};
+use super::repo::{EXPIRED, EditMeta, Repo, SOON, key, sign_again};
 
 /// Writes all scenarios below a directory.
 pub fn generate(out: &Path) {
@@ -72,7 +72,7 @@ fn expiry(out: &Path) {
 fn mixed(out: &Path) {
     let bare = |meta: &mut MetaFile| (meta.length, meta.hashes) = (None, None);
     for role in ["snapshot", "targets", "base"] {
-        for (name, edit) in [("mixed", None), ("mixed-version", Some(bare as fn(&mut MetaFile)))] {
+        for (name, edit) in [("mixed", None), ("mixed-version", Some(bare as EditMeta))] {
             let mut repo = Repo::usual(&out.join(format!("{name}-{role}")));
             repo.edit_meta = edit.map(|edit| ("*".to_owned(), edit));
             let first = repo.write();
@@ -208,7 +208,8 @@ fn roots(out: &Path) {
     let mut repo = begin("root-skipped");
     repo.publish_root(None);
     repo.publish_root(None);
-    repo.roots[1] = repo.roots[2].clone();
+    let third = repo.roots[2].clone();
+    repo.roots.splice(1..2, [third]);
     repo.write();
 
     let mut repo = begin("root-again");
@@ -351,7 +352,7 @@ fn bearing(out: &Path) {
     repo.add(role, "../evil", "evil");
     repo.write();
 
-    let edits: [(&str, &str, fn(&mut MetaFile)); 4] = [
+    let edits: [(&str, &str, EditMeta); 4] = [
         ("wrong-length", "snapshot", |meta| meta.length = meta.length.map(|length| length - 1)),
         ("wrong-length-longer", "snapshot", |meta| meta.length = meta.length.map(|n| n + 1)),
         ("wrong-hash", "targets", |meta| {

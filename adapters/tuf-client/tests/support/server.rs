@@ -142,7 +142,7 @@ async fn answer(
         "HTTP/1.1 200 OK\r\n".to_owned()
     };
     if mode != Some(Mode::Endless) {
-        head += &format!("Content-Length: {}\r\n", part.len());
+        head = format!("{head}Content-Length: {}\r\n", part.len());
     }
     stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await?;
     match mode {
