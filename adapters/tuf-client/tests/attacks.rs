@@ -173,6 +173,24 @@ async fn attacks_on_repositories_of_our_own() {
     play(out.path(), PYTHON_ONLY).await;
 }
 
+#[test]
+fn python_tuf_follows_repositories_of_our_own() {
+    let out = tempfile::tempdir().expect("a directory");
+    support::scenarios::generate(out.path());
+    for (name, step, target, content) in [
+        ("plain", 0, "a.txt", "content of a"),
+        ("update", 1, "base/b.pkg", "content of b"),
+        ("root-in-order", 1, "base/b.pkg", "content of b"),
+        ("threshold-met", 0, "base/b.pkg", "content of b"),
+        ("hash-prefixes", 0, "some/t", "in the bin"),
+    ] {
+        let scenario = out.path().join(name);
+        let step = scenario.join(step.to_string());
+        let found = support::follow_with_python(&scenario.join("root.json"), &step, target);
+        assert_eq!(found, content, "{name}");
+    }
+}
+
 /// Plays the whole table and then says everything that was otherwise than expected.
 async fn play(out: &Path, without: &[&str]) {
     let server = Server::start().await;

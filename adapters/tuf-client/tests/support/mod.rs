@@ -5,6 +5,7 @@ pub mod repo;
 pub mod scenarios;
 pub mod server;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -20,16 +21,28 @@ pub const LATER: Timestamp = Timestamp::from_secs(1_909_094_400);
 
 /// Lets python-tuf write all scenarios below a directory.
 pub fn generate_with_python(out: &Path) {
+    python("generate.py", &[out.as_os_str()]);
+}
+
+/// What python-tuf's own client downloads from the repository of a step.
+pub fn follow_with_python(root: &Path, repository: &Path, target: &str) -> String {
+    python("follow.py", &[root.as_os_str(), repository.as_os_str(), target.as_ref()])
+}
+
+/// Runs a script of `tests/tuf` and gives what it printed.
+fn python(script: &str, arguments: &[&OsStr]) -> String {
     let python = std::env::var_os("SLUIS_TUF_PYTHON").expect(
         "SLUIS_TUF_PYTHON does not name a Python with tests/tuf/requirements.txt installed; \
          run the tests with `cargo xtask test`, which sets it up",
     );
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/tuf/generate.py");
-    let status =
-        Command::new(&python).arg(script).arg(out).env("PYTHONDONTWRITEBYTECODE", "1").status();
-    let status =
-        status.unwrap_or_else(|error| panic!("{} does not run: {error}", python.display()));
-    assert!(status.success(), "python-tuf could not write the repositories");
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/tuf");
+    let mut command = Command::new(&python);
+    command.arg(directory.join(script)).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.output();
+    let output =
+        output.unwrap_or_else(|error| panic!("{} does not run: {error}", python.display()));
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// A client of the server, with what is trusted in a directory.
