@@ -1,3 +1,133 @@
 //! The access console and administration command line.
+//!
+//! Everything goes over one link to the site: sessions on streams of their own, and the HTTP API on
+//! others, so that the identity pinned at the first sign-in protects it all.
 
-fn main() {}
+mod api;
+mod appliance;
+mod commands;
+mod connect;
+mod exit;
+mod os;
+mod profile;
+mod session;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit::Problem;
+
+#[derive(Parser)]
+#[command(
+    name = "sluis",
+    about = "Access console: open sessions to Jump Clients, and administer the appliance",
+    version = version::text(),
+    after_help = "Sign in once with `sluis login HOST[:PORT]`, then `sluis ls`, `sluis jump NAME`.",
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Where the profile is kept: the console's identity and the sites it knows
+    #[arg(long, global = true, env = "SLUIS_HOME", value_name = "DIR")]
+    home: Option<std::path::PathBuf>,
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sign in to a site and register this console there
+    Login(LoginArguments),
+    /// Sign out: this console can no longer be used until the next `login`
+    Logout,
+    /// List the Jump Clients
+    Ls,
+    /// Open a shell on a Jump Client
+    Jump {
+        /// Name or id of the Jump Client
+        name: String,
+    },
+    /// Run one command on a Jump Client; its exit status becomes that of `sluis`
+    Exec {
+        /// Name or id of the Jump Client
+        name: String,
+        /// Run it on a terminal, as `ssh -t` does
+        #[arg(short = 't', long)]
+        terminal: bool,
+        /// The command and its arguments, after `--`
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// List sessions: those that run, and past ones
+    Sessions {
+        /// How many past ones
+        #[arg(long, default_value_t = 20)]
+        past: u32,
+    },
+    /// Show version and revision of this console and of the site
+    About,
+    /// Administer the appliance
+    Appliance {
+        #[command(subcommand)]
+        command: appliance::Command,
+    },
+}
+
+#[derive(Args)]
+struct LoginArguments {
+    /// Host, and port if it is not 443
+    site: String,
+    /// The account's name; asked for when left out
+    #[arg(long, short)]
+    user: Option<String>,
+    /// Read the password from standard input instead of asking
+    #[arg(long)]
+    password_stdin: bool,
+    /// The identity that the site must have, as its administrator gave it to you
+    #[arg(long, value_name = "KEY")]
+    site_key: Option<model::PublicKey>,
+    /// What this console is called at the site; the host's name when left out
+    #[arg(long)]
+    console_name: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    link::install_crypto();
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                return exit::report(arguments.json, &Problem::from(anyhow::Error::new(error)));
+            }
+        };
+    let json = arguments.json;
+    let result = runtime.block_on(run(arguments));
+    // A thread that reads the keyboard cannot be stopped; it must not keep us.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(problem) => exit::report(json, &problem),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Problem> {
+    let profile = profile::Profile::open(arguments.home)?;
+    let json = arguments.json;
+    match arguments.command {
+        Command::Login(login) => commands::login(&profile, login, json).await,
+        Command::Logout => commands::logout(&profile).await,
+        Command::Ls => commands::list(&profile, json).await,
+        Command::Jump { name } => session::run(&profile, &name, None, true).await,
+        Command::Exec { name, terminal, command } => {
+            session::run(&profile, &name, Some(session::command_line(&command)), terminal).await
+        }
+        Command::Sessions { past } => commands::sessions(&profile, past, json).await,
+        Command::About => commands::about(&profile, json).await,
+        Command::Appliance { command } => appliance::run(&profile, command, json).await,
+    }
+}

@@ -507,6 +507,13 @@ impl Control {
         self.kill();
     }
 
+    /// Sends the signal with that number, if the system has one of that name.
+    pub fn send_signal(&self, number: u8) {
+        if let Some(signal) = Signal::from_named_raw(i32::from(number)) {
+            self.signal(signal);
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         if self.ended() {
             return;

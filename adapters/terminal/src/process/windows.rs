@@ -170,6 +170,9 @@ impl Control {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Does nothing: this system has no signals.
+    pub fn send_signal(&self, _number: u8) {}
+
     /// Ends the process: this system has no hang-up.
     pub fn hang_up(&self) {
         self.kill();

@@ -1,0 +1,222 @@
+//! Between the session's memory and the site.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::session::{Channel, Frame, Message, RefusedCode};
+use link::{Current, LinkError, Reader, Writer, newer_link};
+use terminal::Size;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::session::{INPUT_WAITING_MAX, Session, ToProcess};
+
+/// How a leg ended.
+enum End {
+    /// The session lives elsewhere now, or the link broke: resume on a link newer than this one.
+    Resume {
+        /// Not on this one.
+        after: u64,
+    },
+    /// The site does not know the session any more.
+    Over,
+}
+
+/// Time for an unclear refusal to pass.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Keeps a session's leg until the session is over.
+pub async fn keep(
+    session: Arc<Session>,
+    mut done: watch::Receiver<u64>,
+    mut newest: watch::Receiver<Option<Current>>,
+    first: Option<(Reader, Writer, u64)>,
+) {
+    let mut after = 0;
+    let mut opened = first;
+    loop {
+        let end = match opened.take() {
+            Some((reader, writer, link)) => {
+                run(&session, &mut done, reader, writer, link, Start::Now).await
+            }
+            None => {
+                let Some(current) = newer_link(&mut newest, after).await else { return };
+                match resume(&session, &current).await {
+                    Ok((reader, writer)) => {
+                        run(&session, &mut done, reader, writer, current.number, Start::WhenTold)
+                            .await
+                    }
+                    Err(_) => End::Resume { after: current.number - 1 },
+                }
+            }
+        };
+        match end {
+            End::Over => break,
+            End::Resume { after: used } => after = used,
+        }
+        session.state().broken.get_or_insert_with(Instant::now);
+        // A link that is just breaking is not tried at full speed.
+        if newest.borrow().as_ref().is_some_and(|c| c.number == after + 1 && c.handle.is_closed()) {
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+    session.state().over = true;
+    session.control.hang_up();
+    session.room.notify_one();
+}
+
+async fn resume(session: &Session, current: &Current) -> Result<(Reader, Writer), LinkError> {
+    let (reader, writer) = current.handle.open().await?.split();
+    writer.message(session.resume()).await?;
+    Ok((reader, writer))
+}
+
+/// When a leg may send output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// At once: the session is new.
+    Now,
+    /// When the site has said from where.
+    WhenTold,
+}
+
+async fn run(
+    session: &Arc<Session>,
+    done: &mut watch::Receiver<u64>,
+    mut reader: Reader,
+    writer: Writer,
+    link: u64,
+    start: Start,
+) -> End {
+    let (go, told) = watch::channel(start == Start::Now);
+    let sending = send(session.clone(), writer.clone(), told);
+    let receiving = async {
+        loop {
+            match reader.next().await {
+                Ok(Some(received)) => match receive(session, &go, received.frame) {
+                    Ok(None) => {}
+                    Ok(Some(End::Over)) => return End::Over,
+                    Ok(Some(End::Resume { .. })) | Err(()) => return End::Resume { after: link },
+                },
+                // The link may be fine and the stream closed by a dying process behind it.
+                Ok(None) | Err(_) => return End::Resume { after: link - 1 },
+            }
+        }
+    };
+    let acking = async {
+        while done.changed().await.is_ok() {
+            let reached = *done.borrow_and_update();
+            // A broken link is found by the reader.
+            let _ = writer.ack(reached).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let end = tokio::select! {
+        end = receiving => end,
+        () = sending => End::Resume { after: link - 1 },
+        () = acking => End::Resume { after: link - 1 },
+    };
+    writer.close().await;
+    end
+}
+
+/// What a frame of the site means. An error ends the leg: the peer breaks the rules.
+fn receive(session: &Session, go: &watch::Sender<bool>, frame: Frame) -> Result<Option<End>, ()> {
+    match frame {
+        Frame::Data { channel: Channel::Input, offset, bytes } => {
+            let mut state = session.state();
+            state.waiting += bytes.len();
+            if state.waiting > INPUT_WAITING_MAX {
+                tracing::warn!(session = %session.id, "More input came than may wait; the leg is closed");
+                state.waiting -= bytes.len();
+                return Err(());
+            }
+            let _ = session.to_process.send(ToProcess::Bytes(offset, bytes));
+        }
+        Frame::Data { .. } => return Err(()),
+        Frame::Ack(offset) => {
+            session
+                .state()
+                .outbox
+                .ack(offset)
+                .map_err(|error| tracing::warn!(%error, "Bad ack"))?;
+            session.room.notify_one();
+        }
+        Frame::Message(message) => return heard(session, go, message),
+        Frame::Skipped(_) => {}
+    }
+    Ok(None)
+}
+
+fn heard(session: &Session, go: &watch::Sender<bool>, message: Message) -> Result<Option<End>, ()> {
+    match message {
+        Message::SendFrom(from) => {
+            let mut state = session.state();
+            state
+                .outbox
+                .rewind(from.offset)
+                .map_err(|error| tracing::warn!(%error, "Bad offset"))?;
+            state.broken = None;
+            drop(state);
+            go.send_replace(true);
+            session.wake.notify_one();
+        }
+        Message::Resize(size) => {
+            let size = Size { columns: size.columns.max(1), rows: size.rows.max(1) };
+            if let Err(error) = session.control.resize(size) {
+                tracing::debug!(%error, "Terminal keeps its size");
+            }
+        }
+        Message::EndOfInput(end) => {
+            session.state().input_end = Some(end.offset);
+            let _ = session.to_process.send(ToProcess::End(end.offset));
+        }
+        Message::Signal(signal) => session.control.send_signal(signal.number),
+        Message::Close(_) => session.control.hang_up(),
+        Message::Finished(_) => return Ok(Some(End::Over)),
+        Message::Moved(_) => return Ok(Some(End::Resume { after: 0 })),
+        Message::Refused(refused) => {
+            tracing::info!(session = %session.id, reason = refused.text, "Session cannot be resumed here");
+            return Ok(Some(match refused.reason() {
+                RefusedCode::UnknownSession | RefusedCode::Forbidden => End::Over,
+                _ => End::Resume { after: 0 },
+            }));
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// Sends output, and the exit behind it; returns when the link breaks.
+async fn send(session: Arc<Session>, writer: Writer, mut told: watch::Receiver<bool>) {
+    if told.wait_for(|told| *told).await.is_err() {
+        return;
+    }
+    let mut exit_sent = false;
+    loop {
+        let wake = session.wake.notified();
+        let next = session.state().outbox.take();
+        let sent = match next {
+            Some((offset, chunk)) => {
+                exit_sent = false;
+                writer.data(chunk.channel, offset, &chunk.bytes).await
+            }
+            None => {
+                let exit = session.state().exit.clone();
+                match exit {
+                    Some(exit) if !exit_sent => {
+                        exit_sent = true;
+                        writer.message(exit).await
+                    }
+                    _ => {
+                        wake.await;
+                        continue;
+                    }
+                }
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The legs of a session at the operator's end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::session::{EndOfInput, Exit, Finished, Frame, Message, RefusedCode, Resize};
+use anyhow::anyhow;
+use link::{Current, LinkError, Reader, Received, Writer, newer_link};
+use tokio::io::{AsyncWrite, AsyncWriteExt, Stderr, Stdout};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::QUIET;
+use super::state::State;
+use crate::exit::Problem;
+
+/// Output after which the site hears that it was shown, at the latest.
+const ACK_EVERY: u64 = 128 * 1024;
+
+/// And how long after it was shown, at the latest.
+const ACK_AFTER: Duration = Duration::from_millis(20);
+
+/// How long the last word may take to go out.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Between tries on a link that refuses for a passing reason.
+const RETRY: Duration = Duration::from_millis(200);
+
+enum End {
+    /// Everything arrived.
+    Over(Exit),
+    /// Resume on a link newer than this one.
+    Resume { after: u64 },
+    /// It cannot go on.
+    Lost(Problem),
+}
+
+/// What a person sees.
+struct Screen {
+    output: Stdout,
+    errors: Stderr,
+}
+
+/// Keeps a session until its end.
+pub async fn keep(
+    state: Arc<State>,
+    mut newest: watch::Receiver<Option<Current>>,
+    first: (Reader, Writer, u64),
+) -> Result<Exit, Problem> {
+    let mut screen = Screen { output: tokio::io::stdout(), errors: tokio::io::stderr() };
+    let mut opened = Some(first);
+    let mut after = 0;
+    loop {
+        let end = match opened.take() {
+            Some((reader, writer, link)) => {
+                run(&state, &mut screen, reader, writer, link, true).await
+            }
+            None => {
+                let current = next_link(&state, &mut newest, after).await?;
+                match resume(&state, &current).await {
+                    Ok((reader, writer)) => {
+                        run(&state, &mut screen, reader, writer, current.number, false).await
+                    }
+                    Err(_) => End::Resume { after: current.number - 1 },
+                }
+            }
+        };
+        match end {
+            End::Over(exit) => return Ok(exit),
+            End::Lost(problem) => return Err(problem),
+            End::Resume { after: used } => after = used,
+        }
+        state.inner().broken.get_or_insert_with(Instant::now);
+        if newest.borrow().as_ref().is_some_and(|c| c.number == after + 1 && c.handle.is_closed()) {
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Waits for a link; says so when it takes long.
+async fn next_link(
+    state: &State,
+    newest: &mut watch::Receiver<Option<Current>>,
+    after: u64,
+) -> Result<Current, Problem> {
+    let gone = || Problem::from(anyhow!("the link is not kept any more"));
+    match tokio::time::timeout(QUIET, newer_link(newest, after)).await {
+        Ok(current) => current.ok_or_else(gone),
+        Err(_) => {
+            say("the connection is lost; the session goes on and this console dials again …");
+            let current = newer_link(newest, after).await.ok_or_else(gone)?;
+            let since = state.inner().broken.map(|at| at.elapsed()).unwrap_or_default();
+            say(&format!("back after {:.1} s", since.as_secs_f64()));
+            Ok(current)
+        }
+    }
+}
+
+/// A line of our own between the session's; carriage returns because the terminal may be raw.
+fn say(text: &str) {
+    eprint!("\r\n[sluis: {text}]\r\n");
+}
+
+async fn resume(state: &State, current: &Current) -> Result<(Reader, Writer), LinkError> {
+    let (reader, writer) = current.handle.open().await?.split();
+    writer.message(state.resume()).await?;
+    Ok((reader, writer))
+}
+
+async fn run(
+    state: &Arc<State>,
+    screen: &mut Screen,
+    mut reader: Reader,
+    writer: Writer,
+    link: u64,
+    new: bool,
+) -> End {
+    let (go, told) = watch::channel(new);
+    let sending = tokio::spawn(send(state.clone(), writer.clone(), told));
+    let end = receive(state, screen, &mut reader, &writer, link, &go).await;
+    sending.abort();
+    if matches!(end, End::Over(_)) {
+        goodbye(state, &mut reader, &writer).await;
+    }
+    writer.close().await;
+    end
+}
+
+async fn goodbye(state: &State, reader: &mut Reader, writer: &Writer) {
+    let received = state.inner().inbox.received();
+    let _ = writer.ack(received).await;
+    if writer.message(Finished {}).await.is_ok() {
+        // The site closes the stream when it has understood.
+        let closed = async { while let Ok(Some(_)) = reader.next().await {} };
+        let _ = tokio::time::timeout(GOODBYE_LIMIT, closed).await;
+    }
+}
+
+async fn receive(
+    state: &Arc<State>,
+    screen: &mut Screen,
+    reader: &mut Reader,
+    writer: &Writer,
+    link: u64,
+    go: &watch::Sender<bool>,
+) -> End {
+    let mut acked = state.inner().inbox.received();
+    let mut ack_at: Option<Instant> = None;
+    let mut exit: Option<Exit> = None;
+    loop {
+        let received = tokio::select! {
+            biased;
+            received = reader.next() => received,
+            () = sleep_until(ack_at) => {
+                ack_at = None;
+                acked = state.inner().inbox.received();
+                if writer.ack(acked).await.is_err() {
+                    return End::Resume { after: link - 1 };
+                }
+                continue;
+            }
+        };
+        let Ok(Some(Received { frame, .. })) = received else {
+            return End::Resume { after: link - 1 };
+        };
+        match frame {
+            Frame::Data { channel, offset, bytes } => {
+                let new = state.inner().inbox.take(offset, bytes);
+                // A gap closes by itself: the site sends again from what this leg said it had.
+                if let Ok(Some(new)) = new
+                    && let Err(problem) = screen.show(channel, &new).await
+                {
+                    return End::Lost(problem);
+                }
+            }
+            Frame::Ack(offset) => {
+                let _ = state.inner().outbox.ack(offset);
+                state.room.notify_one();
+            }
+            Frame::Message(Message::Exit(came)) => exit = Some(came),
+            Frame::Message(message) => {
+                if let Some(end) = heard(state, go, message, link) {
+                    return end;
+                }
+            }
+            Frame::Skipped(_) => {}
+        }
+        let shown = state.inner().inbox.received();
+        if let Some(exit) = exit.take_if(|exit| exit.offset <= shown) {
+            return End::Over(exit);
+        }
+        if shown - acked >= ACK_EVERY {
+            acked = shown;
+            ack_at = None;
+            if writer.ack(acked).await.is_err() {
+                return End::Resume { after: link - 1 };
+            }
+        } else if shown > acked && ack_at.is_none() {
+            ack_at = Some(Instant::now() + ACK_AFTER);
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn heard(state: &State, go: &watch::Sender<bool>, message: Message, link: u64) -> Option<End> {
+    match message {
+        Message::SendFrom(from) => {
+            let mut inner = state.inner();
+            if inner.outbox.rewind(from.offset).is_err() {
+                let text =
+                    "the site asks for input that has been acknowledged; the session cannot go on";
+                return Some(End::Lost(Problem { text: text.to_owned(), remedy: None }));
+            }
+            inner.broken = None;
+            drop(inner);
+            go.send_replace(true);
+            state.wake.notify_one();
+            None
+        }
+        Message::Moved(_) => Some(End::Resume { after: link }),
+        Message::Refused(refused) => Some(match refused.reason() {
+            RefusedCode::Moved => End::Resume { after: link },
+            RefusedCode::Busy => End::Resume { after: link - 1 },
+            _ => End::Lost(Problem { text: refused.text, remedy: None }),
+        }),
+        _ => None,
+    }
+}
+
+impl Screen {
+    async fn show(&mut self, channel: ::session::Channel, bytes: &[u8]) -> Result<(), Problem> {
+        let shown = match channel {
+            ::session::Channel::Error => write(&mut self.errors, bytes).await,
+            _ => write(&mut self.output, bytes).await,
+        };
+        shown.map_err(|error| anyhow!("output cannot be shown: {error}").into())
+    }
+}
+
+async fn write<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> std::io::Result<()> {
+    to.write_all(bytes).await?;
+    to.flush().await
+}
+
+/// Sends input, the terminal's size and the end of input.
+async fn send(state: Arc<State>, writer: Writer, mut told: watch::Receiver<bool>) {
+    if told.wait_for(|told| *told).await.is_err() {
+        return;
+    }
+    let mut end_sent = false;
+    loop {
+        let wake = state.wake.notified();
+        let (resized, next, end) = {
+            let mut inner = state.inner();
+            (inner.resized.take(), inner.outbox.take(), inner.input_end)
+        };
+        let sent = match (resized, next, end) {
+            (Some((columns, rows)), next, _) => {
+                let told = writer.message(Resize { columns, rows }).await;
+                match next {
+                    Some((offset, chunk)) if told.is_ok() => {
+                        writer.data(chunk.channel, offset, &chunk.bytes).await
+                    }
+                    _ => told,
+                }
+            }
+            (None, Some((offset, chunk)), _) => {
+                writer.data(chunk.channel, offset, &chunk.bytes).await
+            }
+            (None, None, Some(offset)) if !end_sent => {
+                end_sent = true;
+                writer.message(EndOfInput { offset }).await
+            }
+            (None, None, _) => {
+                wake.await;
+                continue;
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}

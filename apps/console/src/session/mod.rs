@@ -1,0 +1,131 @@
+//! A session at the operator's end: opened once, resumed as often as it takes.
+
+mod input;
+mod leg;
+mod state;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::session::{Exit, Message, OpenSession, Opened, RefusedCode};
+use anyhow::anyhow;
+use link::{Current, Reader, Writer, newer_link};
+use tokio::sync::watch;
+
+use crate::connect::{self, Connection};
+use crate::exit::{FAILED, Problem};
+use crate::os;
+use crate::profile::Profile;
+use state::State;
+
+/// How long opening a session is tried again while the site hands over.
+const OPEN_PATIENCE: Duration = Duration::from_secs(15);
+
+/// A break that lasts longer is said on the screen.
+pub const QUIET: Duration = Duration::from_secs(2);
+
+/// Opens a session, runs it to its end, and answers with its exit status.
+pub async fn run(
+    profile: &Profile,
+    target: &str,
+    command: Option<String>,
+    terminal: bool,
+) -> Result<ExitCode, Problem> {
+    let connection = connect::connect(profile).await?;
+    let on_terminal = terminal && os::is_terminal();
+    let (columns, rows) = os::terminal_size().unwrap_or((80, 24));
+    let ask = OpenSession {
+        target: target.to_owned(),
+        command,
+        columns,
+        rows,
+        term: std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned()),
+        terminal,
+    };
+    let (opened, reader, writer, link) = open(&connection, ask).await?;
+    let raw = if on_terminal { os::RawTerminal::enter() } else { None };
+    let state = Arc::new(State::new(opened));
+    input::start(state.clone(), on_terminal);
+    let exit = leg::keep(state, connection.newest.clone(), (reader, writer, link)).await;
+    drop(raw);
+    status(target, exit?)
+}
+
+/// The command line that a shell gets, as ssh joins it.
+pub fn command_line(words: &[String]) -> String {
+    words.join(" ")
+}
+
+async fn open(
+    connection: &Connection,
+    ask: OpenSession,
+) -> Result<(Opened, Reader, Writer, u64), Problem> {
+    let mut newest = connection.newest.clone();
+    let deadline = tokio::time::Instant::now() + OPEN_PATIENCE;
+    let mut after = 0;
+    loop {
+        let link = tokio::time::timeout_at(deadline, newer_link(&mut newest, after)).await;
+        let Ok(Some(current)) = link else {
+            let text = "the site went away while the session was being opened";
+            return Err(Problem::new(text, "try again in a moment"));
+        };
+        match open_on(&current, &ask).await {
+            Ok((opened, reader, writer)) => return Ok((opened, reader, writer, current.number)),
+            Err(Refusal::Elsewhere) => after = wait_to_move(&newest, current.number).await,
+            Err(Refusal::Broken) => after = current.number - 1,
+            Err(Refusal::Final(problem)) => return Err(problem),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A generation that drains asks every client to move; until then its link is the newest.
+async fn wait_to_move(newest: &watch::Receiver<Option<Current>>, number: u64) -> u64 {
+    let mut newest = newest.clone();
+    let moved = newest.wait_for(|current| current.as_ref().is_none_or(|c| c.number > number));
+    let _ = tokio::time::timeout(Duration::from_secs(5), moved).await;
+    number
+}
+
+enum Refusal {
+    Elsewhere,
+    Broken,
+    Final(Problem),
+}
+
+async fn open_on(
+    current: &Current,
+    ask: &OpenSession,
+) -> Result<(Opened, Reader, Writer), Refusal> {
+    let stream = current.handle.open().await.map_err(|_| Refusal::Broken)?;
+    let (mut reader, writer) = stream.split();
+    writer.message(ask.clone()).await.map_err(|_| Refusal::Broken)?;
+    match reader.message().await {
+        Ok(Message::Opened(opened)) => Ok((opened, reader, writer)),
+        Ok(Message::Refused(refused)) => Err(match refused.reason() {
+            RefusedCode::Moved => Refusal::Elsewhere,
+            RefusedCode::SignIn => {
+                Refusal::Final(Problem::new(refused.text, "run `sluis login` again"))
+            }
+            RefusedCode::UnknownTarget => {
+                Refusal::Final(Problem { text: refused.text, remedy: None })
+            }
+            _ => Refusal::Final(Problem { text: refused.text, remedy: None }),
+        }),
+        Ok(other) => Err(Refusal::Final(anyhow!("the site gave an odd answer: {other:?}").into())),
+        Err(_) => Err(Refusal::Broken),
+    }
+}
+
+fn status(target: &str, exit: Exit) -> Result<ExitCode, Problem> {
+    match exit {
+        Exit { reason: Some(reason), .. } => Err(Problem {
+            text: format!("the session on “{target}” ended: {reason}"),
+            remedy: None,
+        }),
+        Exit { status: Some(status), .. } => Ok(ExitCode::from(status)),
+        Exit { signal: Some(signal), .. } => Ok(ExitCode::from(128_u8.saturating_add(signal))),
+        Exit { .. } => Ok(ExitCode::from(FAILED)),
+    }
+}

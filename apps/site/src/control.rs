@@ -1,0 +1,183 @@
+//! The control socket: what the base and other generations ask of this one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use model::SessionId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+use crate::clock::now;
+use crate::hub::Peer;
+use crate::neighbours::Neighbours;
+use crate::serve::{Phase, Site};
+use crate::settings::Settings;
+use crate::{drain, selftest};
+
+/// Binds the control socket of this generation, over one that a dead process left.
+pub fn bind(settings: &Settings) -> Result<UnixListener> {
+    let path = Neighbours::socket(&settings.run, settings.generation);
+    let _ = std::fs::remove_file(&path);
+    UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))
+}
+
+/// Serves the control socket.
+pub async fn serve(site: Arc<Site>, listener: UnixListener) {
+    let router = Router::new()
+        .route("/control/status", get(status))
+        .route("/control/health", get(health))
+        .route("/control/selftest", post(run_self_test))
+        .route("/control/activate", post(activate))
+        .route("/control/drain", post(start_drain))
+        .route("/control/committed", post(committed))
+        .route("/control/release", post(release))
+        .route("/control/stop", post(stop))
+        .with_state(site);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "Control socket failed");
+    }
+}
+
+async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
+    let sessions = site.broker.live();
+    let links = site.hub.links();
+    let (agents, consoles) = site.counts();
+    let phase = match *site.phase.borrow() {
+        Phase::Standby => "standby",
+        Phase::Active => "active",
+        Phase::Draining if sessions.is_empty() && links.is_empty() => "drained",
+        Phase::Draining => "draining",
+        Phase::Stopping => "stopping",
+    };
+    let mut operators: Vec<&str> = links
+        .iter()
+        .filter_map(|entry| match &entry.peer {
+            Peer::Console { operator } => operator.as_deref(),
+            Peer::Agent { .. } => None,
+        })
+        .collect();
+    operators.sort_unstable();
+    operators.dedup();
+    let sessions: Vec<Value> = sessions
+        .iter()
+        .map(|session| {
+            let ticket = &session.ticket;
+            json!({
+                "id": ticket.session,
+                "operator": ticket.operator_name,
+                "endpoint": ticket.endpoint,
+                "kind": if ticket.command.is_some() { "command" } else { "shell" },
+                "started": ticket.opened,
+            })
+        })
+        .collect();
+    Json(json!({
+        "generation": site.settings.generation,
+        "version": site.settings.release.version,
+        "revision": site.settings.release.revision,
+        "schema": site.settings.schema,
+        "phase": phase,
+        "agents_connected": agents,
+        "consoles_connected": consoles,
+        "sessions_live": sessions.len(),
+        "sessions": sessions,
+        "operators": operators,
+    }))
+}
+
+async fn health(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>) {
+    let database = site
+        .store
+        .probe_write(now())
+        .await
+        .map(|took| format!("readable and writable in {} ms", took.as_millis()));
+    let recordings = probe_folder(&site.settings.recordings());
+    let certificate = std::fs::read(site.settings.tls.join("cert.pem"));
+    let checks = [
+        check("database", database.map_err(|e| e.to_string())),
+        check("recordings", recordings.map_err(|e| e.to_string())),
+        check("certificate", certificate.map(|_| "readable".to_owned()).map_err(|e| e.to_string())),
+    ];
+    let ok = checks.iter().all(|check| check["ok"] == true);
+    (status_code(ok), Json(json!({ "ok": ok, "checks": checks })))
+}
+
+fn check(name: &str, result: Result<String, String>) -> Value {
+    match result {
+        Ok(text) => json!({ "name": name, "ok": true, "text": text }),
+        Err(text) => json!({ "name": name, "ok": false, "text": text }),
+    }
+}
+
+fn probe_folder(folder: &Path) -> std::io::Result<String> {
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    std::fs::write(&probe, b"probe")?;
+    std::fs::remove_file(&probe)?;
+    Ok("writable".to_owned())
+}
+
+async fn run_self_test(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>) {
+    let began = std::time::Instant::now();
+    let (ok, text) = match selftest::run(&site).await {
+        Ok(text) => (true, text),
+        Err(error) => (false, format!("{error:#}")),
+    };
+    let millis = began.elapsed().as_millis();
+    (status_code(ok), Json(json!({ "ok": ok, "millis": millis, "text": text })))
+}
+
+fn status_code(ok: bool) -> StatusCode {
+    if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn activate(State(site): State<Arc<Site>>) -> Json<Value> {
+    site.broker.closed.store(false, Ordering::Release);
+    let before = site.phase.send_replace(Phase::Active);
+    if before == Phase::Draining {
+        for entry in site.hub.links() {
+            entry.ready_to_move.store(false, Ordering::Release);
+        }
+    }
+    tracing::info!(generation = site.settings.generation.0, ?before, "Generation is active");
+    Json(json!({ "phase": "active" }))
+}
+
+async fn start_drain(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>) {
+    site.broker.closed.store(true, Ordering::Release);
+    let before = site.phase.send_replace(Phase::Draining);
+    if before != Phase::Draining {
+        tracing::info!(generation = site.settings.generation.0, "Generation drains");
+        tokio::spawn(drain::drain(site.clone()));
+    }
+    (StatusCode::ACCEPTED, Json(json!({ "phase": "draining" })))
+}
+
+/// The version is here to stay: clients may follow.
+async fn committed(State(site): State<Arc<Site>>) -> Json<Value> {
+    site.upgrades.begin(&site);
+    Json(json!({ "upgrades": true }))
+}
+
+#[derive(Deserialize)]
+struct Release {
+    sessions: Vec<SessionId>,
+}
+
+async fn release(State(site): State<Arc<Site>>, Json(ask): Json<Release>) -> Json<Value> {
+    for id in &ask.sessions {
+        site.broker.release(*id);
+    }
+    Json(json!({ "released": ask.sessions.len() }))
+}
+
+async fn stop(State(site): State<Arc<Site>>) -> Json<Value> {
+    site.phase.send_replace(Phase::Stopping);
+    Json(json!({ "phase": "stopping" }))
+}

@@ -1,0 +1,55 @@
+//! Inherited sockets and the word to whoever started us: systemd's conventions.
+
+use std::env;
+use std::net::TcpListener;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+
+use anyhow::{Context, Result, bail};
+
+const FIRST_FD: RawFd = 3;
+
+/// The sockets that were handed to this process under the name `https`.
+///
+/// # Errors
+/// When the convention's variables contradict each other.
+pub fn inherited() -> Result<Vec<TcpListener>> {
+    let Ok(count) = env::var("LISTEN_FDS") else { return Ok(Vec::new()) };
+    if let Ok(pid) = env::var("LISTEN_PID")
+        && pid != std::process::id().to_string()
+    {
+        // Meant for another process: a child of the one that inherited them.
+        return Ok(Vec::new());
+    }
+    let count: RawFd =
+        count.parse().with_context(|| format!("LISTEN_FDS is “{count}”, not a number"))?;
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names: Vec<&str> = names.split(':').collect();
+    let mut listeners = Vec::new();
+    for index in 0..count {
+        let fd = FIRST_FD + index;
+        // SAFETY: by the convention these descriptors are ours, open, and nobody else in this
+        // process uses them; this runs once, before any thread starts.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        match names.get(index as usize).copied().unwrap_or("https") {
+            "https" => listeners.push(TcpListener::from(fd)),
+            name => tracing::warn!(name, "Inherited a socket that this version does not know"),
+        }
+    }
+    if listeners.is_empty() {
+        bail!("LISTEN_FDS is {count}, but no inherited socket has the name https");
+    }
+    for listener in &listeners {
+        listener.set_nonblocking(true).context("an inherited socket is not usable")?;
+    }
+    Ok(listeners)
+}
+
+/// Tells whoever started us; does nothing when nobody listens.
+pub fn notify(message: &str) {
+    let Some(path) = env::var_os("NOTIFY_SOCKET") else { return };
+    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(message.as_bytes(), &path));
+    if let Err(error) = sent {
+        tracing::warn!(%error, ?path, "Whoever started this process cannot be told");
+    }
+}

@@ -1,0 +1,192 @@
+//! The two tasks that move a session's frames.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use link::{LinkError, Reader, Received};
+use session::{Channel, Exit, Finished, Frame, Message};
+use tokio::time::Instant;
+
+use super::broker::Broker;
+use super::session::{Leg, Session};
+use crate::clock::now;
+
+/// How long recorded bytes may wait in memory, and acknowledgements with them. Never on the way of
+/// a keystroke: bytes go to the console before they are recorded.
+const SETTLE_AFTER: Duration = Duration::from_millis(20);
+
+/// Moves what comes from the agent until its leg ends.
+pub async fn run_agent_leg(
+    broker: Arc<Broker>,
+    session: Arc<Session>,
+    leg: Leg,
+    mut reader: Reader,
+) {
+    let mut settle_at: Option<Instant> = None;
+    loop {
+        let settled = async {
+            match settle_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let received = tokio::select! {
+            biased;
+            () = leg.stop.cancelled() => return,
+            received = reader.next() => received,
+            () = settled => {
+                settle_at = None;
+                if let Some(ack) = session.settle()
+                    && leg.writer.ack(ack).await.is_err()
+                {
+                    break;
+                }
+                continue;
+            }
+        };
+        let Ok(Some(received)) = received else { break };
+        if from_agent(&broker, &session, &leg, received).await.is_err() {
+            break;
+        }
+        if settle_at.is_none() && session.is_unsettled() {
+            settle_at = Some(Instant::now() + SETTLE_AFTER);
+        }
+    }
+    session.detach_agent(&leg, now());
+    broker.leg_lost(&session, store::Leg::Agent);
+}
+
+async fn from_agent(
+    broker: &Arc<Broker>,
+    session: &Arc<Session>,
+    leg: &Leg,
+    received: Received,
+) -> Result<(), LinkError> {
+    match received.frame {
+        Frame::Data { channel: Channel::Input, .. } => {
+            return Err(LinkError::Closed);
+        }
+        Frame::Data { offset, bytes, .. } => {
+            let onward = match session.output(now(), offset, &bytes) {
+                Ok(onward) => onward,
+                Err(error) => {
+                    tracing::error!(session = %session.ticket.session, %error, "Recording failed");
+                    return Err(LinkError::Closed);
+                }
+            };
+            if let Some(console) = onward.console
+                && console.writer.frame(&received.raw).await.is_err()
+            {
+                session.detach_console(&console, now());
+            }
+            if let Some(ack) = onward.ack {
+                leg.writer.ack(ack).await?;
+            }
+        }
+        Frame::Ack(offset) => {
+            if let Some(console) = session.input_arrived(offset) {
+                pass_on(session, &console, &received.raw).await;
+            }
+        }
+        Frame::Message(Message::Exit(exit)) => {
+            if let Some(console) = session.exited(exit) {
+                pass_on(session, &console, &received.raw).await;
+            }
+            finish_when_recorded(broker, session).await;
+        }
+        Frame::Message(_) | Frame::Skipped(_) => {}
+    }
+    Ok(())
+}
+
+async fn pass_on(session: &Arc<Session>, console: &Leg, raw: &[u8]) {
+    if console.writer.frame(raw).await.is_err() {
+        session.detach_console(console, now());
+    }
+}
+
+/// Moves what comes from the console until its leg ends.
+pub async fn run_console_leg(
+    broker: Arc<Broker>,
+    session: Arc<Session>,
+    leg: Leg,
+    mut reader: Reader,
+) {
+    loop {
+        let received = tokio::select! {
+            biased;
+            () = leg.stop.cancelled() => return,
+            received = reader.next() => received,
+        };
+        let Ok(Some(received)) = received else { break };
+        if from_console(&broker, &session, received).await.is_err() {
+            break;
+        }
+    }
+    session.detach_console(&leg, now());
+    broker.leg_lost(&session, store::Leg::Console);
+}
+
+async fn from_console(
+    broker: &Arc<Broker>,
+    session: &Arc<Session>,
+    received: Received,
+) -> Result<(), LinkError> {
+    match received.frame {
+        Frame::Ack(offset) => {
+            if let Some((agent, ack)) = session.console_saw(offset) {
+                // A broken leg is found by its own task.
+                let _ = agent.writer.ack(ack).await;
+            }
+        }
+        Frame::Data { channel: Channel::Input, .. } => to_agent(session, &received.raw).await,
+        Frame::Message(Message::Resize(size)) => {
+            session.resized(now(), size.columns, size.rows);
+            to_agent(session, &received.raw).await;
+        }
+        Frame::Message(Message::Close(_) | Message::EndOfInput(_) | Message::Signal(_)) => {
+            to_agent(session, &received.raw).await;
+        }
+        Frame::Message(Message::Finished(_)) => {
+            finish_when_recorded(broker, session).await;
+            if let (Some(agent), _) = session.legs() {
+                let _ = agent.writer.message(Finished {}).await;
+            }
+            broker.forget(session);
+            return Err(LinkError::Closed);
+        }
+        Frame::Data { .. } => return Err(LinkError::Closed),
+        Frame::Message(_) | Frame::Skipped(_) => {}
+    }
+    Ok(())
+}
+
+/// Input that finds no agent is dropped: the console keeps it and sends it again.
+async fn to_agent(session: &Arc<Session>, raw: &[u8]) {
+    if let (Some(agent), _) = session.legs() {
+        let _ = agent.writer.frame(raw).await;
+    }
+}
+
+async fn finish_when_recorded(broker: &Arc<Broker>, session: &Arc<Session>) {
+    if let Some(exit) = session.finished_exit() {
+        broker.finish(session, &exit).await;
+    }
+}
+
+impl Broker {
+    /// Ends a session that cannot go on, with its reason.
+    pub(super) async fn give_up(self: &Arc<Self>, session: &Arc<Session>, reason: String) {
+        let exit =
+            Exit { status: None, signal: None, offset: session.bytes_out(), reason: Some(reason) };
+        let (agent, console) = session.legs();
+        self.finish(session, &exit).await;
+        if let Some(console) = console {
+            let _ = console.writer.message(exit.clone()).await;
+        }
+        if let Some(agent) = agent {
+            let _ = agent.writer.message(session::Close {}).await;
+        }
+        self.forget(session);
+    }
+}

@@ -1,0 +1,16 @@
+//! Sessions: opened by a console, run by an agent, relayed and recorded here.
+//!
+//! [`Broker`] opens sessions and takes them over; [`Session`] relays one. A generation owns a
+//! session while it holds the lock of its recording; everything else that going on elsewhere needs
+//! is with the agent, the console, and on disk.
+
+mod broker;
+mod legs;
+mod reaper;
+mod rows;
+mod session;
+
+pub use broker::{AgentLink, Broker, Caller};
+
+pub use reaper::tend;
+pub use session::Leg;

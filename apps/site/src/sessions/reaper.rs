@@ -1,0 +1,37 @@
+//! What happens to sessions without anybody asking.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::broker::Broker;
+use crate::clock::now;
+
+/// How long a session waits for its agent.
+const AGENT_AWAY_MAX: Duration = Duration::from_mins(15);
+
+/// How long a session waits for its console: a laptop's night is longer, a lost network shorter.
+const CONSOLE_AWAY_MAX: Duration = Duration::from_mins(30);
+
+/// How often recordings are synced to the disk, all that changed at once.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Syncs recordings and ends sessions whose ends stay away. Runs as long as the process.
+pub async fn tend(broker: Arc<Broker>) {
+    let mut ticks = tokio::time::interval(SYNC_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for session in broker.live() {
+            session.sync().await;
+            let (agent, console) = session.gone_since();
+            let away = |since: Option<_>| since.map(|since| now().since(since)).unwrap_or_default();
+            if away(agent) > AGENT_AWAY_MAX {
+                let text = "the Jump Client did not come back within 15 minutes";
+                broker.give_up(&session, text.to_owned()).await;
+            } else if away(console) > CONSOLE_AWAY_MAX {
+                let text = "the console did not come back within 30 minutes";
+                broker.give_up(&session, text.to_owned()).await;
+            }
+        }
+    }
+}

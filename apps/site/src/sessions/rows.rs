@@ -1,0 +1,167 @@
+//! What the database hears of sessions: written beside the relay, never in its way.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{SessionKind, SessionOutcome};
+use session::{Resume, Ticket};
+use store::{NewLeg, NewSession, SessionEnd};
+use terminal::Recorder;
+use tokio::task::JoinHandle;
+
+use super::broker::{Broker, Caller};
+use super::session::{Leg, Session};
+use crate::clock::now;
+
+/// The insert of a session's row, under way.
+pub(super) type Row = JoinHandle<Result<(), store::Error>>;
+
+/// Begins the row of a session that is being opened.
+pub(super) fn opened(broker: &Arc<Broker>, ticket: &Ticket, caller: &Caller) -> Row {
+    let new = NewSession {
+        id: ticket.session,
+        operator: ticket.operator,
+        operator_name: ticket.operator_name.clone(),
+        agent: ticket.agent,
+        console: caller.console.as_ref().map(|console| console.id),
+        kind: if ticket.command.is_some() { SessionKind::Command } else { SessionKind::Shell },
+        command: ticket.command.clone(),
+        recording: Some(PathBuf::from(format!("{}.cast", ticket.session))),
+        peer: Some(caller.address.clone()),
+        started: ticket.opened,
+    };
+    let broker = broker.clone();
+    tokio::spawn(async move { broker.store.sessions().open(new).await })
+}
+
+/// Notes that bytes flow.
+pub(super) fn live(broker: &Arc<Broker>, session: &Arc<Session>, row: Row, caller: &Caller) {
+    let (broker, id) = (broker.clone(), session.ticket.session);
+    let peer = Some(caller.address.clone());
+    tokio::spawn(async move {
+        let opened = flatten(row.await);
+        let live = match opened {
+            Ok(()) => broker.store.sessions().live(id).await.map_err(|e| e.to_string()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = live {
+            tracing::error!(session = %id, error, "Session is not in the database");
+            return;
+        }
+        for leg in [store::Leg::Agent, store::Leg::Console] {
+            let peer = if leg == store::Leg::Console { peer.clone() } else { None };
+            let new = NewLeg { session: id, leg, resumed_from: None, stall: Duration::ZERO, peer };
+            attach(&broker, new).await;
+        }
+    });
+}
+
+fn flatten<E: std::fmt::Display>(
+    joined: Result<Result<(), E>, tokio::task::JoinError>,
+) -> Result<(), String> {
+    match joined {
+        Ok(done) => done.map_err(|e| e.to_string()),
+        Err(panicked) => Err(panicked.to_string()),
+    }
+}
+
+/// Notes that a session could not start, and why.
+pub(super) async fn never_started(
+    broker: &Arc<Broker>,
+    ticket: &Ticket,
+    row: Row,
+    recorder: Recorder,
+    outcome: &SessionOutcome,
+) {
+    if let Err(error) = flatten(row.await) {
+        tracing::error!(session = %ticket.session, error, "Session is not in the database");
+    }
+    let end = SessionEnd { outcome: outcome.clone(), bytes_out: 0, bytes_in: 0 };
+    close(broker, ticket.session, recorder, end).await;
+}
+
+/// Finishes the recording and notes the end.
+pub(super) async fn ended(
+    broker: &Arc<Broker>,
+    session: &Arc<Session>,
+    recorder: Recorder,
+    outcome: SessionOutcome,
+) {
+    let end = SessionEnd { outcome, bytes_out: session.bytes_out(), bytes_in: session.bytes_in() };
+    close(broker, session.ticket.session, recorder, end).await;
+    tracing::info!(session = %session.ticket.session, "Session ended");
+}
+
+async fn close(
+    broker: &Arc<Broker>,
+    id: model::SessionId,
+    mut recorder: Recorder,
+    end: SessionEnd,
+) {
+    let outcome = end.outcome.clone();
+    let finished = tokio::task::spawn_blocking(move || {
+        recorder.end(now(), &outcome).map(|()| (recorder.len(), recorder.link()))
+    });
+    match finished.await {
+        Ok(Ok((len, link))) => {
+            let done = broker.store.recordings().finished(id, len, link.0, now()).await;
+            if let Err(error) = done {
+                tracing::error!(session = %id, %error, "End of the recording is not in the database");
+            }
+        }
+        Ok(Err(error)) => tracing::error!(session = %id, %error, "Recording cannot be finished"),
+        Err(panicked) => tracing::error!(session = %id, %panicked, "Recording cannot be finished"),
+    }
+    if let Err(error) = broker.store.sessions().ended(id, end, now()).await {
+        tracing::error!(session = %id, %error, "End of the session is not in the database");
+    }
+}
+
+/// Notes that a leg came back.
+pub(super) fn leg_resumed(
+    broker: &Arc<Broker>,
+    session: &Arc<Session>,
+    leg: store::Leg,
+    resume: &Resume,
+    address: String,
+) {
+    let from = if leg == store::Leg::Agent { resume.base } else { resume.received };
+    let new = NewLeg {
+        session: session.ticket.session,
+        leg,
+        resumed_from: Some(from),
+        stall: Duration::from_millis(resume.away_ms.unwrap_or(0)),
+        peer: Some(address),
+    };
+    let broker = broker.clone();
+    tokio::spawn(async move {
+        let id = new.session;
+        attach(&broker, new).await;
+        if let Err(error) = broker.store.sessions().live(id).await {
+            tracing::error!(session = %id, %error, "Session's generation is not in the database");
+        }
+    });
+}
+
+async fn attach(broker: &Broker, new: NewLeg) {
+    let id = new.session;
+    if let Err(error) = broker.store.sessions().leg_attached(new, now()).await {
+        tracing::warn!(session = %id, %error, "Leg is not in the database");
+    }
+}
+
+/// Notes that a leg broke.
+pub(super) fn leg_detached(broker: &Arc<Broker>, session: &Arc<Session>, leg: store::Leg) {
+    let (broker, id, at) = (broker.clone(), session.ticket.session, now());
+    tokio::spawn(async move {
+        if let Err(error) = broker.store.sessions().leg_detached(id, leg, at).await {
+            tracing::warn!(session = %id, %error, "End of a leg is not in the database");
+        }
+    });
+}
+
+/// Where a leg came from, for the log.
+pub(super) fn address_of(broker: &Broker, leg: &Leg) -> String {
+    broker.hub.link(leg.link).map_or_else(String::new, |entry| entry.address.clone())
+}

@@ -1,0 +1,364 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use link::Writer;
+use model::Timestamp;
+use session::{Exit, Inbox, Resume, SendFrom, Ticket};
+use terminal::{Event, Recorder, RecorderError, Size};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of output after which the agent hears how far it may forget, at the latest.
+const ACK_EVERY: u64 = 256 * 1024;
+
+/// Recorded bytes that wait in memory at most before they are written.
+const RECORD_EVERY: usize = 128 * 1024;
+
+/// One session as this generation sees it.
+///
+/// Output goes agent → recording and console; input goes console → agent. Nothing is kept here
+/// that could be lost: what is not acknowledged stays with the agent or the console, and frames
+/// that cannot be passed on are dropped and sent again from the right byte after [`SendFrom`].
+pub struct Session {
+    /// What was allowed.
+    pub ticket: Ticket,
+    state: Mutex<State>,
+}
+
+/// One end's way into this session.
+#[derive(Clone)]
+pub struct Leg {
+    /// Where its frames go.
+    pub writer: Writer,
+    /// Stops its task when another leg takes its place, or the session goes elsewhere.
+    pub stop: CancellationToken,
+    /// The link it came on, as numbered by this generation.
+    pub link: u64,
+    serial: u64,
+}
+
+impl Leg {
+    /// A leg that came on that link.
+    pub fn new(writer: Writer, link: u64) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { writer, stop: CancellationToken::new(), link, serial }
+    }
+}
+
+struct State {
+    recorder: Option<Recorder>,
+    agent: Option<Leg>,
+    console: Option<Leg>,
+    /// The next output byte that the console's leg expects.
+    forwarded: Inbox,
+    /// Every output byte before it has been shown to the operator.
+    seen: u64,
+    /// What the agent was last told to forget.
+    acked: u64,
+    /// Every input byte before it has reached the remote process.
+    input_done: u64,
+    /// Output not flushed to the recording yet.
+    unflushed: usize,
+    exit: Option<Exit>,
+    recorded_all: bool,
+    agent_gone_at: Option<Timestamp>,
+    console_gone_at: Option<Timestamp>,
+    bytes_out: u64,
+}
+
+/// What follows from a frame of the agent.
+pub(super) struct Onward {
+    /// The console's leg, if the frame is to go there.
+    pub console: Option<Leg>,
+    /// Acknowledge this much to the agent now.
+    pub ack: Option<u64>,
+}
+
+impl Session {
+    /// A session with its recording open.
+    pub fn new(ticket: Ticket, recorder: Recorder, now: Timestamp) -> Arc<Self> {
+        let recorded = recorder.recorded();
+        Arc::new(Self {
+            ticket,
+            state: Mutex::new(State {
+                recorder: Some(recorder),
+                agent: None,
+                console: None,
+                forwarded: Inbox::at(0),
+                seen: 0,
+                acked: 0,
+                input_done: 0,
+                unflushed: 0,
+                exit: None,
+                recorded_all: false,
+                agent_gone_at: Some(now),
+                console_gone_at: Some(now),
+                bytes_out: recorded,
+            }),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the session its agent. Answers where both sides must send from.
+    ///
+    /// A former leg of the agent is stopped. `resume` is what the agent still holds; a new session
+    /// has none.
+    pub(super) fn attach_agent(
+        &self,
+        leg: Leg,
+        resume: Option<&Resume>,
+        at: Timestamp,
+    ) -> Vec<(Leg, SendFrom)> {
+        let mut state = self.state();
+        if let Some(old) = state.agent.replace(leg) {
+            old.stop.cancel();
+        }
+        state.agent_gone_at = None;
+        let Some(resume) = resume else { return Vec::new() };
+        state.input_done = state.input_done.max(resume.received);
+        state.acked = state.acked.max(resume.base);
+        state.close_gap(at, resume.base);
+        state.both_send_from()
+    }
+
+    /// Gives the session its console. Answers where both sides must send from.
+    pub(super) fn attach_console(&self, leg: Leg, resume: Option<&Resume>) -> Vec<(Leg, SendFrom)> {
+        let mut state = self.state();
+        if let Some(old) = state.console.replace(leg) {
+            old.stop.cancel();
+        }
+        state.console_gone_at = None;
+        let Some(resume) = resume else { return Vec::new() };
+        state.forwarded = Inbox::at(resume.received);
+        state.seen = state.seen.max(resume.received);
+        state.input_done = state.input_done.max(resume.base);
+        state.both_send_from()
+    }
+
+    /// Takes a leg away that broke; another one may have replaced it already.
+    pub(super) fn detach_agent(&self, leg: &Leg, now: Timestamp) {
+        let mut state = self.state();
+        if state.agent.as_ref().is_some_and(|own| own.serial == leg.serial) {
+            state.agent = None;
+            state.agent_gone_at = Some(now);
+        }
+        state.flush();
+    }
+
+    /// Takes a leg away that broke; another one may have replaced it already.
+    pub(super) fn detach_console(&self, leg: &Leg, now: Timestamp) {
+        let mut state = self.state();
+        if state.console.as_ref().is_some_and(|own| own.serial == leg.serial) {
+            state.console = None;
+            state.console_gone_at = Some(now);
+        }
+    }
+
+    /// Records output and says where the frame goes.
+    pub(super) fn output(
+        &self,
+        at: Timestamp,
+        offset: u64,
+        bytes: &Bytes,
+    ) -> Result<Onward, RecorderError> {
+        let mut state = self.state();
+        let state = &mut *state;
+        if let Some(recorder) = &mut state.recorder
+            && offset <= state.bytes_out
+        {
+            recorder.append(at, Event::Output { offset, bytes })?;
+            state.bytes_out = state.bytes_out.max(offset + bytes.len() as u64);
+            state.unflushed += bytes.len();
+        }
+        if state.unflushed >= RECORD_EVERY {
+            state.flush();
+        }
+        let console = match (&state.console, state.forwarded.take(offset, bytes.clone())) {
+            (Some(console), Ok(Some(_))) => Some(console.clone()),
+            _ => None,
+        };
+        Ok(Onward { console, ack: state.due_ack(ACK_EVERY) })
+    }
+
+    /// Writes what waits, and says what the agent may forget.
+    pub(super) fn settle(&self) -> Option<u64> {
+        let mut state = self.state();
+        state.flush();
+        state.due_ack(1)
+    }
+
+    /// Whether recorded bytes wait in memory, or an acknowledgement is due.
+    pub(super) fn is_unsettled(&self) -> bool {
+        let state = self.state();
+        state.unflushed > 0 || state.can_forget() > state.acked
+    }
+
+    /// Notes what the operator has seen; answers what the agent may forget when that is much.
+    pub(super) fn console_saw(&self, offset: u64) -> Option<(Leg, u64)> {
+        let mut state = self.state();
+        state.seen = state.seen.max(offset.min(state.forwarded.received()));
+        let ack = state.due_ack(ACK_EVERY)?;
+        Some((state.agent.clone()?, ack))
+    }
+
+    /// Notes what reached the remote process; answers the leg that wants to know.
+    pub(super) fn input_arrived(&self, offset: u64) -> Option<Leg> {
+        let mut state = self.state();
+        state.input_done = state.input_done.max(offset);
+        state.console.clone()
+    }
+
+    /// Notes the end of the remote process; answers the leg that wants to know.
+    pub(super) fn exited(&self, exit: Exit) -> Option<Leg> {
+        let mut state = self.state();
+        state.exit = Some(exit);
+        state.console.clone()
+    }
+
+    /// Records a change of the terminal's size.
+    pub(super) fn resized(&self, at: Timestamp, columns: u16, rows: u16) {
+        let mut state = self.state();
+        let state = &mut *state;
+        if let Some(recorder) = &mut state.recorder {
+            // A size that is not recorded harms nobody.
+            let _ = recorder.append(at, Event::Resize(Size { columns, rows }));
+            state.unflushed += 1;
+        }
+    }
+
+    /// The legs as they are: agent, console.
+    pub fn legs(&self) -> (Option<Leg>, Option<Leg>) {
+        let state = self.state();
+        (state.agent.clone(), state.console.clone())
+    }
+
+    /// The exit, once all output before it is in the recording.
+    pub(super) fn finished_exit(&self) -> Option<Exit> {
+        let mut state = self.state();
+        let exit = state.exit.clone()?;
+        state.flush();
+        let recorded = state.recorder.as_ref().map_or(u64::MAX, Recorder::recorded);
+        (recorded >= exit.offset).then_some(exit)
+    }
+
+    /// Takes the recorder once, to finish the recording; `None` when it was done before.
+    pub(super) fn take_recorder(&self) -> Option<Recorder> {
+        let mut state = self.state();
+        state.recorded_all = true;
+        state.flush();
+        state.recorder.take()
+    }
+
+    /// Gives the session up: the recording is on disk and unlocked when this returns, and both
+    /// legs' tasks stop. Answers the legs, to be told.
+    pub fn release(&self) -> (Option<Leg>, Option<Leg>) {
+        let mut state = self.state();
+        state.flush();
+        state.recorder = None;
+        let (agent, console) = (state.agent.take(), state.console.take());
+        for leg in [&agent, &console].into_iter().flatten() {
+            leg.stop.cancel();
+        }
+        (agent, console)
+    }
+
+    /// Waits for the disk to have what is recorded, on a thread that may wait.
+    pub(super) async fn sync(self: &Arc<Self>) {
+        let handles = self.state().recorder.as_ref().map(Recorder::sync_handles);
+        let Some(Ok((cast, chain, len))) = handles else { return };
+        let synced = tokio::task::spawn_blocking(move || {
+            cast.sync_data()?;
+            chain.sync_data()
+        });
+        match synced.await {
+            Ok(Ok(())) => {
+                if let Some(recorder) = &mut self.state().recorder {
+                    recorder.synced_up_to(len);
+                }
+            }
+            Ok(Err(error)) => tracing::error!(%error, "Recording cannot be synced to the disk"),
+            Err(_) => {}
+        }
+    }
+
+    /// Since when no agent or no console is there.
+    pub(super) fn gone_since(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let state = self.state();
+        (state.agent_gone_at, state.console_gone_at)
+    }
+
+    /// Bytes of output so far.
+    pub fn bytes_out(&self) -> u64 {
+        self.state().bytes_out
+    }
+
+    /// Bytes of input so far.
+    pub fn bytes_in(&self) -> u64 {
+        self.state().input_done
+    }
+}
+
+impl State {
+    /// Where each side must send from, when both are there; the agent hears it in any case, so
+    /// that recording goes on without a console.
+    fn both_send_from(&mut self) -> Vec<(Leg, SendFrom)> {
+        self.flush();
+        let recorded = self.recorder.as_ref().map_or(u64::MAX, Recorder::recorded);
+        let wanted = self.console.as_ref().map_or(u64::MAX, |_| self.forwarded.received());
+        let mut sends = Vec::new();
+        if let Some(agent) = &self.agent {
+            sends.push((agent.clone(), SendFrom { offset: recorded.min(wanted).max(self.acked) }));
+        }
+        if let (Some(console), Some(_)) = (&self.console, &self.agent) {
+            sends.push((console.clone(), SendFrom { offset: self.input_done }));
+        }
+        sends
+    }
+
+    fn flush(&mut self) {
+        if self.unflushed > 0
+            && let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.flush()
+        {
+            // Nothing is acknowledged that is not written, so nothing is lost; the disk must be freed.
+            tracing::error!(%error, "Recording cannot be written; the session waits");
+            return;
+        }
+        self.unflushed = 0;
+    }
+
+    /// What the agent may forget: recorded and seen.
+    fn can_forget(&self) -> u64 {
+        let recorded = self.recorder.as_ref().map_or(self.acked, Recorder::recorded);
+        recorded.min(self.seen)
+    }
+
+    fn due_ack(&mut self, at_least: u64) -> Option<u64> {
+        let can = self.can_forget();
+        if self.agent.is_none() || can < self.acked.saturating_add(at_least) {
+            return None;
+        }
+        self.acked = can;
+        Some(can)
+    }
+
+    /// The agent has forgotten bytes that the recording lacks: the disk of a former process lost
+    /// them. The recording says so, and goes on.
+    fn close_gap(&mut self, at: Timestamp, base: u64) {
+        if let Some(recorder) = &mut self.recorder
+            && recorder.recorded() < base
+        {
+            let (from, to) = (recorder.recorded(), base);
+            tracing::error!(from, to, "Bytes are missing in the recording; the disk lost them");
+            self.unflushed += 1;
+            if let Err(error) = recorder.note_loss(at, base) {
+                tracing::error!(%error, "The gap cannot be noted in the recording");
+            }
+            self.bytes_out = self.bytes_out.max(base);
+        }
+    }
+}
