@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,14 @@ impl Step {
     pub fn cargo(workspace: &Workspace, args: &[&str]) -> Self {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         Self::new(workspace, &cargo, args)
+    }
+
+    /// Runs it in a folder of the workspace instead.
+    pub fn within(mut self, folder: &str) -> Self {
+        let root = self.command.get_current_dir().unwrap_or(Path::new("."));
+        let folder = root.join(folder);
+        self.command.current_dir(folder);
+        self
     }
 
     pub fn args<S: AsRef<str>>(mut self, args: &[S]) -> Self {

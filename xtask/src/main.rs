@@ -7,6 +7,7 @@
 mod check;
 mod command;
 mod deps;
+mod fuzz;
 mod layers;
 mod needs;
 mod programs;
@@ -54,6 +55,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Let libFuzzer look for inputs that break a decoder of `tests/fuzz`.
+    Fuzz {
+        /// Name of the decoder, such as `frame`.
+        decoder: String,
+        /// How long to look.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Install what builds and tests need from the package registries.
     Setup,
     /// Who uses whom, and whether ARCHITECTURE.md names every crate.
@@ -91,7 +100,8 @@ fn run(task: Task) -> Result<()> {
             test(&workspace, &[], &mut steps)
         }
         Task::Bench { args } => bench(&workspace, &args),
-        Task::Setup => setup::run(&workspace, Purpose::ALL),
+        Task::Fuzz { decoder, seconds } => fuzz::run(&workspace, &decoder, seconds),
+        Task::Setup => setup::run(&workspace, Purpose::USUAL),
         Task::Layers => check::layers(&workspace),
         Task::Deps => check::deps(&workspace),
         Task::Fmt => Step::cargo(&workspace, &["fmt", "--all"]).run(),
@@ -111,7 +121,7 @@ fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
 /// Runs all tests. The minutes of everything before stand above the runner's own closing line,
 /// which stays the last thing printed.
 fn test(workspace: &Workspace, args: &[String], steps: &mut Steps) -> Result<()> {
-    steps.time("set-up", || setup::run(workspace, Purpose::ALL))?;
+    steps.time("set-up", || setup::run(workspace, Purpose::USUAL))?;
     let programs = steps.time("programs", || Programs::build(workspace, Speed::Debug))?;
     steps.time("tests built", || {
         Step::cargo(workspace, &["nextest", "run", "--workspace", "--locked", "--no-run"])
@@ -127,7 +137,7 @@ fn test(workspace: &Workspace, args: &[String], steps: &mut Steps) -> Result<()>
 }
 
 fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
-    setup::run(workspace, Purpose::ALL)?;
+    setup::run(workspace, Purpose::USUAL)?;
     let programs = Programs::build(workspace, Speed::Shipped)?;
     Step::cargo(workspace, &["run", "--locked", "--release", "--package", "sluis-bench", "--"])
         .args(args)

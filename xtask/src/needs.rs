@@ -13,11 +13,13 @@ pub enum Purpose {
     Build,
     /// To run the tests.
     Test,
+    /// To look for inputs that break a decoder.
+    Fuzz,
 }
 
 impl Purpose {
-    /// Everything.
-    pub const ALL: &[Self] = &[Self::Build, Self::Test];
+    /// What nearly everybody needs.
+    pub const USUAL: &[Self] = &[Self::Build, Self::Test];
 }
 
 /// Something that is needed, and how set-up sees that it is there.
@@ -111,6 +113,12 @@ pub const NEEDS: &[Need] = &[
         purpose: Purpose::Test,
         what: What::Python { venv: "tuf", packages: &["tuf==7.*", "securesystemslib[crypto]"] },
         why: "python-tuf as second opinion",
+    },
+    debian(Purpose::Fuzz, "g++", "g++", "compiles libFuzzer"),
+    Need {
+        purpose: Purpose::Fuzz,
+        what: What::Cargo { package: "cargo-fuzz", program: "cargo-fuzz" },
+        why: "drives libFuzzer",
     },
 ];
 

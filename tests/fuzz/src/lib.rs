@@ -6,7 +6,9 @@
 //!
 //! `tests/replay.rs` runs them all on every `cargo xtask test`: on what our own encoders make, on the
 //! files below `corpus`, on a set of nasty bytes, and on a bounded number of bent ones.
-//! `fuzz/` holds the same functions for libFuzzer; see `docs/operate/fuzzing.md`.
+//! `cargo xtask fuzz <decoder>` lets libFuzzer look for more, through the crate in `fuzz/`. What it
+//! finds goes to `corpus/<decoder>/` under a name that says what it is and what must come of it:
+//! `ok-…` is accepted, `bad-…` is refused. Then the decoder is mended.
 
 mod install;
 pub mod mutate;
