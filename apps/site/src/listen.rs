@@ -2,7 +2,7 @@
 
 use std::env;
 use std::net::TcpListener;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +28,11 @@ pub fn inherited() -> Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for index in 0..count {
         let fd = FIRST_FD + index;
+        // SAFETY: only asks whether it is open; it is not used when it is not.
+        let is_open = rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(fd) }).is_ok();
+        if !is_open {
+            bail!("LISTEN_FDS is {count}, but descriptor {fd} is not open; whoever started this passed none");
+        }
         // SAFETY: by the convention these descriptors are ours, open, and nobody else in this
         // process uses them; this runs once, before any thread starts.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };

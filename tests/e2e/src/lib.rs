@@ -1,1 +1,11 @@
-//! Stories of the whole product with real processes on real sockets: the fixture that starts and stops them.
+//! Stories of the whole product with real processes on real sockets: what starts, drives, checks
+//! and stops them.
+//!
+//! [`bins`] finds the programs, [`rig`] runs site generations without a base, [`load`] opens
+//! sessions and checks every byte of them.
+
+pub mod bins;
+pub mod clock;
+pub mod control;
+pub mod load;
+pub mod rig;
