@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use model::Timestamp;
 use release::Sha256;
@@ -13,7 +12,7 @@ use release::catalog::Catalog;
 use release::offer::{CLOCK_SKEW_MAX, CheckRequest, OFFER_LIFETIME, OFFER_TYPE, Offer};
 use release::plan::{Gate, Policy, plan};
 
-use super::{App, Refused, blocking, demand_appliance, parse};
+use super::{App, Call, Refused, blocking};
 use crate::clock;
 use crate::store::{Appliance, Block, Entitlement};
 
@@ -22,13 +21,9 @@ const INVENTORY_MAX: usize = 64;
 /// Packages that may have failed on one appliance, and floors it may have.
 const LEDGER_MAX: usize = 1024;
 
-pub async fn check(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refused> {
-    let request: CheckRequest = parse(&body)?;
-    let appliance = demand_appliance(&app, request.appliance, &headers, &body).await?;
+pub async fn check(State(app): State<Arc<App>>, call: Call) -> Result<Response, Refused> {
+    let request: CheckRequest = call.parse()?;
+    let appliance = call.demand_appliance(&app, request.appliance).await?;
     let now = clock::now();
     demand_clock(request.time, now)?;
     demand_bounds(&request)?;

@@ -2,24 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use release::offer::{EnrolReply, EnrolRequest};
 
-use super::{App, Refused, demand_signature, json, parse};
+use super::{App, Call, Refused, json};
 use crate::store::EnrolRefused;
 use crate::{clock, data};
 
-pub async fn enrol(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refused> {
-    let request: EnrolRequest = parse(&body)?;
+pub async fn enrol(State(app): State<Arc<App>>, call: Call) -> Result<Response, Refused> {
+    let request: EnrolRequest = call.parse()?;
     // Who presents a key must hold it.
-    demand_signature(&headers, &body, &request.public_key)?;
+    call.demand_signature(&request.public_key)?;
     let hash = data::code_hash(&request.code);
     let now = clock::to_db(clock::now());
     let enrolled = app.store.enrol(&hash, &request.public_key, &request.hostname, now).await?;

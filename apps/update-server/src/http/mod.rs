@@ -15,8 +15,8 @@ use std::time::Duration;
 use ::tuf::SigningKey;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use model::{ApplianceId, PublicKey};
@@ -114,49 +114,58 @@ fn json(value: &impl Serialize) -> Response {
     }
 }
 
-/// Reads a body as JSON; what is wrong with it is said.
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
-    serde_json::from_slice(body).map_err(|error| {
-        Refused::new(
-            StatusCode::BAD_REQUEST,
-            "request",
-            format!("the request is not valid: {error}"),
-        )
-        .remedy("Update the base software of this appliance; it may speak an older language.")
-    })
+/// A request of an appliance as it came: the signature is over these bytes.
+pub struct Call {
+    body: Bytes,
+    signature: Option<String>,
 }
 
-/// Demands that this key signed the body.
-fn demand_signature(headers: &HeaderMap, body: &Bytes, key: &PublicKey) -> Result<(), Refused> {
-    let header = headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
-    if header.is_some_and(|header| request_is_signed(body, header, key)) {
-        return Ok(());
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let header = request.headers().get(SIGNATURE_HEADER);
+        let signature = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = Bytes::from_request(request, state).await.map_err(|rejected| {
+            let (status, text) = (rejected.status(), rejected.body_text());
+            Refused::new(status, "request", format!("the request cannot be read: {text}"))
+                .remedy(format!("A request has at most {REQUEST_BYTES_MAX} bytes."))
+        })?;
+        Ok(Self { body, signature })
     }
-    Err(Refused::new(
-        StatusCode::UNAUTHORIZED,
-        "signature",
-        "the request is not signed by the key of this appliance",
-    )
-    .remedy("Enrol this appliance again with a new code."))
 }
 
-/// The appliance that a request names and that signed it.
-async fn demand_appliance(
-    app: &App,
-    id: ApplianceId,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Appliance, Refused> {
-    let Some(appliance) = app.store.appliance(id).await? else {
-        return Err(Refused::new(
-            StatusCode::NOT_FOUND,
-            "appliance",
-            format!("the appliance {id} is not enrolled here"),
-        )
-        .remedy("Enrol this appliance again with a new code."));
-    };
-    demand_signature(headers, body, &appliance.public_key)?;
-    Ok(appliance)
+impl Call {
+    /// Reads the body as JSON; what is wrong with it is said.
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, Refused> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let error = format!("the request is not valid: {error}");
+            Refused::new(StatusCode::BAD_REQUEST, "request", error).remedy(
+                "Update the base software of this appliance; it may speak an older language.",
+            )
+        })
+    }
+
+    /// Demands that this key signed the body.
+    fn demand_signature(&self, key: &PublicKey) -> Result<(), Refused> {
+        if self.signature.as_ref().is_some_and(|sig| request_is_signed(&self.body, sig, key)) {
+            return Ok(());
+        }
+        let error = "the request is not signed by the key of this appliance";
+        Err(Refused::new(StatusCode::UNAUTHORIZED, "signature", error)
+            .remedy("Enrol this appliance again with a new code."))
+    }
+
+    /// The appliance that a request names and that signed it.
+    async fn demand_appliance(&self, app: &App, id: ApplianceId) -> Result<Appliance, Refused> {
+        let Some(appliance) = app.store.appliance(id).await? else {
+            let error = format!("the appliance {id} is not enrolled here");
+            return Err(Refused::new(StatusCode::NOT_FOUND, "appliance", error)
+                .remedy("Enrol this appliance again with a new code."));
+        };
+        self.demand_signature(&appliance.public_key)?;
+        Ok(appliance)
+    }
 }
 
 /// Runs what blocks on the disk.

@@ -16,39 +16,27 @@ pub enum Part {
 /// What is not understood is ignored, and several ranges at once are answered with everything: both
 /// are what the standard allows, and clients here never ask for them.
 pub fn part(header: &str, length: u64) -> Part {
-    let Some(ranges) = header.trim().strip_prefix("bytes=") else { return Part::Whole };
-    let Some((first, last)) = ranges.split_once('-') else { return Part::Whole };
+    let range = header.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    let Some((first, last)) = range.map(|(first, last)| (first.trim(), last.trim())) else {
+        return Part::Whole;
+    };
+    let end = length.saturating_sub(1);
     match (number(first), number(last)) {
-        (Some(first), last) if last.is_some() || tail_is_open(ranges) => {
-            let last = last.unwrap_or(u64::MAX).min(length.saturating_sub(1));
-            if last_is_before(ranges, first) {
-                Part::Whole
-            } else if first >= length {
-                Part::Unsatisfiable
-            } else {
-                Part::From(first, last)
-            }
+        (Some(first), Some(last)) if last < first => Part::Whole,
+        (Some(first), Some(_)) if first >= length => Part::Unsatisfiable,
+        (Some(first), Some(last)) => Part::From(first, last.min(end)),
+        (Some(first), None) if last.is_empty() && first >= length => Part::Unsatisfiable,
+        (Some(first), None) if last.is_empty() => Part::From(first, end),
+        // The last so many bytes.
+        (None, Some(count)) if first.is_empty() && (count == 0 || length == 0) => {
+            Part::Unsatisfiable
         }
-        (None, Some(0)) if first.trim().is_empty() => Part::Unsatisfiable,
-        (None, Some(count)) if first.trim().is_empty() => match length {
-            0 => Part::Unsatisfiable,
-            _ => Part::From(length.saturating_sub(count), length - 1),
-        },
+        (None, Some(count)) if first.is_empty() => Part::From(length.saturating_sub(count), end),
         _ => Part::Whole,
     }
 }
 
-fn tail_is_open(ranges: &str) -> bool {
-    ranges.trim_end().ends_with('-') && ranges.matches('-').count() == 1
-}
-
-/// `5-3` is no range at all.
-fn last_is_before(ranges: &str, first: u64) -> bool {
-    ranges.split_once('-').and_then(|(_, last)| number(last)).is_some_and(|last| last < first)
-}
-
 fn number(text: &str) -> Option<u64> {
-    let text = text.trim();
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use release::offer::{ReportReply, ReportRequest};
 
-use super::{App, Refused, demand_appliance, json, parse};
+use super::{App, Call, Refused, json};
 use crate::clock;
 
 /// Bytes of a state's name.
@@ -16,13 +15,9 @@ const STATE_MAX: usize = 64;
 /// Bytes of a report's text.
 const TEXT_MAX: usize = 4096;
 
-pub async fn report(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refused> {
-    let request: ReportRequest = parse(&body)?;
-    demand_appliance(&app, request.appliance, &headers, &body).await?;
+pub async fn report(State(app): State<Arc<App>>, call: Call) -> Result<Response, Refused> {
+    let request: ReportRequest = call.parse()?;
+    call.demand_appliance(&app, request.appliance).await?;
     if request.state.len() > STATE_MAX || request.text.len() > TEXT_MAX {
         let error = format!("a state has at most {STATE_MAX} bytes and a text {TEXT_MAX}");
         return Err(Refused::new(StatusCode::BAD_REQUEST, "request", error));
