@@ -156,9 +156,9 @@ async fn the_path_has_several_hops_base_first() {
     let newest = card(&offer, "site 1.3.0");
     let blocked = newest.blocked.as_ref().expect("a reason");
     assert_eq!(newest.status, Status::Blocked);
-    assert_eq!(blocked.by.as_deref(), Some("site/site-1.2.0-r4-x86_64.pkg"));
+    assert_eq!(blocked.by.as_deref(), Some("base/base-1.2.0-r5-x86_64.pkg"));
     assert!(blocked.text.ends_with(
-        "Install these first, in this order: site 1.2.0 (rev 4), base 1.2.0 (rev 5), base 1.3.0 (rev 7)."
+        "Install these first, in this order: base 1.2.0 (rev 5), base 1.3.0 (rev 7), site 1.2.0 (rev 4)."
     ), "{}", blocked.text);
 }
 

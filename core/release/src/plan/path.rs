@@ -8,6 +8,8 @@ use super::{Available, Gate, Installed, Policy, Step};
 use crate::hash::Sha256;
 use crate::manifest::Requirement;
 
+/// Name of the packages of kind base.
+const BASE: &str = "base";
 /// Hops on one way; more means that the releases are badly made.
 const HOPS_MAX: usize = 24;
 /// Packages looked at for one card, so that no set of rules costs more than a moment.
@@ -165,8 +167,9 @@ impl<'a> Solver<'a> {
             let have = have.filter(|have| have.version < floor.0)?;
             Some(Unmet::Floor { floor, have: have.clone() })
         });
-        let requirement = || {
-            manifest.requires.iter().find_map(|rule| {
+        let requirement = |of_base: bool| {
+            let rules = manifest.requires.iter().filter(move |rule| (rule.name == BASE) == of_base);
+            rules.into_iter().find_map(|rule| {
                 let have = running.get(&rule.name).map(|have| have.release.clone());
                 let met = have.as_ref().is_some_and(|have| rule.range.contains(&have.version));
                 (!met).then_some(Unmet::Requirement { rule, have })
@@ -178,7 +181,12 @@ impl<'a> Solver<'a> {
                 rule.range.contains(&have.version).then_some(Unmet::Conflict { rule, have })
             })
         };
-        floor.or_else(requirement).or_else(conflict).or_else(|| self.broken(target, running))
+        // The base goes before the site, also where both must pass through floors.
+        requirement(true)
+            .or(floor)
+            .or_else(|| requirement(false))
+            .or_else(conflict)
+            .or_else(|| self.broken(target, running))
     }
 
     /// A package that runs and could not go on beside `target`.
