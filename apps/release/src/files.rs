@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use aws_lc_rs::digest;
 use release::Sha256;
 
+/// How the names of files end that are still being written; they begin with a dot.
+pub const HALF_WRITTEN: &str = ".new";
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -23,7 +25,7 @@ pub fn write_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) 
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let name = path.file_name().context("a file needs a name")?.to_string_lossy();
     // One writer at a time: whoever writes here holds the repository's lock, or owns the folder.
-    let temporary = folder.join(format!(".{name}.{}.new", std::process::id()));
+    let temporary = folder.join(format!(".{name}.{}{HALF_WRITTEN}", std::process::id()));
     let written = File::create(&temporary)
         .and_then(|mut file| write(&mut file).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&temporary, path))

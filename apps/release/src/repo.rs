@@ -96,6 +96,7 @@ impl Repo {
     /// The repository as its timestamp names it, from its newest root on.
     pub fn open(dir: &Path) -> Result<Self> {
         let lock = lock(dir)?;
+        sweep(dir)?;
         let read = |file: &str| read(dir, file);
         if !dir.join("metadata/1.root.json").exists() {
             bail!("{} holds no repository: make one with `sluis-release repo init`", dir.display());
@@ -322,6 +323,24 @@ fn read(dir: &Path, file: &str) -> Result<Vec<u8>> {
 
 fn parse<T: Metadata>(file: &str, read: &dyn Fn(&str) -> Result<Vec<u8>>) -> Result<Signed<T>> {
     Signed::read_unverified(&read(file)?).with_context(|| format!("{file} is damaged"))
+}
+
+/// Removes what a process that was killed left half written; the lock is held, so nobody writes now.
+fn sweep(dir: &Path) -> Result<()> {
+    for folder in ["metadata", "targets"] {
+        let folder = dir.join(folder);
+        if !folder.exists() {
+            continue;
+        }
+        for (path, place) in files::walk(&folder)? {
+            let name = path.rsplit('/').next().unwrap_or(&path);
+            if name.starts_with('.') && name.ends_with(files::HALF_WRITTEN) {
+                fs::remove_file(&place)
+                    .with_context(|| format!("cannot remove {}", place.display()))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One process changes a repository at a time; the lock goes with the process.

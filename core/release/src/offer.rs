@@ -193,7 +193,8 @@ pub struct ReportReply {
 /// Why the update server did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What a program can go by: `clock`, `code`, `signature`, `nonce`, `appliance`, `request`, `repository`, `busy`, `server`.
+    /// What a program can go by: `clock`, `code`, `signature`, `nonce`, `appliance`, `request`,
+    /// `repository`, `server`.
     pub code: String,
     /// What is wrong, for a person.
     pub error: String,

@@ -1,4 +1,5 @@
 //! The program under test, run in a folder of its own.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
