@@ -243,6 +243,19 @@ def wrong_key(role):
     SCENARIOS[f"wrong-key-{role}"] = make
 
 
+def key_of_another_role(role):
+    """A key that the root knows, and that has no say here."""
+
+    def make(out):
+        repo = usual(out)
+        repo.write()
+        repo.signers[role] = repo.signers["targets" if role != "targets" else "timestamp"]
+        next_all(repo)
+        repo.write()
+
+    SCENARIOS[f"key-of-another-role-{role}"] = make
+
+
 def unsigned(role):
     def make(out):
         repo = usual(out)
@@ -270,6 +283,8 @@ for one in ("timestamp", "snapshot", "targets", "base"):
     wrong_key(one)
     unsigned(one)
     wrong_key_right_id(one)
+for one in ("timestamp", "snapshot", "targets"):
+    key_of_another_role(one)
 wrong_key("root")
 
 
@@ -477,6 +492,17 @@ def terminating(out):
     repo.delegate("second", ["x/*", "y/*"])
     repo.add("x/t", b"of the second", role="second")
     repo.add("y/t", b"of the second", role="second")
+    repo.write()
+
+
+@scenario
+def terminating_below(out):
+    """What a role below the first says ends the search of the second too."""
+    repo = Repo(out)
+    repo.delegate("first", ["x/*"])
+    repo.delegate("second", ["x/*"])
+    repo.delegate("deep", ["x/*"], terminating=True, parent="first")
+    repo.add("x/t", b"of the second", role="second")
     repo.write()
 
 

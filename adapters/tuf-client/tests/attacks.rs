@@ -83,6 +83,9 @@ const TABLE: &[(&str, &[Visit])] = &[
     ("wrong-key-snapshot", &[refresh(0, "ok"), refresh(1, "snapshot signatures")]),
     ("wrong-key-targets", &[refresh(0, "ok"), refresh(1, "targets signatures")]),
     ("wrong-key-base", &[refresh(0, "ok"), get(1, B, "base signatures")]),
+    ("key-of-another-role-timestamp", &[refresh(0, "ok"), refresh(1, "timestamp signatures")]),
+    ("key-of-another-role-snapshot", &[refresh(0, "ok"), refresh(1, "snapshot signatures")]),
+    ("key-of-another-role-targets", &[refresh(0, "ok"), refresh(1, "targets signatures")]),
     ("unsigned-timestamp", &[refresh(0, "ok"), refresh(1, "timestamp signatures")]),
     ("unsigned-snapshot", &[refresh(0, "ok"), refresh(1, "snapshot signatures")]),
     ("unsigned-targets", &[refresh(0, "ok"), refresh(1, "targets signatures")]),
@@ -115,6 +118,7 @@ const TABLE: &[(&str, &[Visit])] = &[
     ("order-first-wins", &[get(0, "x/t", "= of the first")]),
     ("order-depth-first", &[get(0, "x/t", "= of the deep")]),
     ("terminating", &[get(0, "x/t", "target unknown"), get(0, "y/t", "= of the second")]),
+    ("terminating-below", &[get(0, "x/t", "target unknown")]),
     (
         "paths",
         &[

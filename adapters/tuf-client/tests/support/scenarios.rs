@@ -112,6 +112,15 @@ fn keys(out: &Path) {
         repo.bump_all();
         repo.write();
     }
+    for role in ["timestamp", "snapshot", "targets"] {
+        let mut repo = Repo::usual(&out.join(format!("key-of-another-role-{role}")));
+        repo.write();
+        let other = if role == "targets" { "timestamp" } else { "targets" };
+        let signers = repo.signers[other].clone();
+        repo.signers.insert(role.to_owned(), signers);
+        repo.bump_all();
+        repo.write();
+    }
     for role in ["targets", "base"] {
         let mut repo = Repo::usual(&out.join(format!("wrong-key-right-id-{role}")));
         repo.write();
@@ -275,6 +284,13 @@ fn delegations(out: &Path) {
     repo.delegate("targets", "second", &["x/*", "y/*"], 1, 1, false);
     repo.add("second", "x/t", "of the second");
     repo.add("second", "y/t", "of the second");
+    repo.write();
+
+    let mut repo = begin("terminating-below");
+    repo.delegate("targets", "first", &["x/*"], 1, 1, false);
+    repo.delegate("targets", "second", &["x/*"], 1, 1, false);
+    repo.delegate("first", "deep", &["x/*"], 1, 1, true);
+    repo.add("second", "x/t", "of the second");
     repo.write();
 
     let mut repo = begin("paths");
