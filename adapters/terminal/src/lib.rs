@@ -11,7 +11,7 @@ pub mod process;
 pub mod recorder;
 
 pub use process::{
-    Command, Control, Description, ExitWatch, Input, Kind, Output, Process, ProcessError, Run,
-    Size, Stream, Terminal, Waiting,
+    Command, Control, Description, ExitWatch, Handle, Input, Kind, Output, Process, ProcessError,
+    Run, Size, Stream, Terminal, Waiting,
 };
 pub use recorder::{Event, Header, Recorder, RecorderError, Resumed, Verified, verify};

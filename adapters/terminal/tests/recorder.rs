@@ -240,7 +240,7 @@ fn strike(dir: &Path, crash: Crash, cast_keep: u64, chain_keep: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     // req: SES-03
     // req: SES-05

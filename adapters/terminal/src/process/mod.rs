@@ -24,6 +24,13 @@ pub use unix::{Control, ExitWatch, Input, Output};
 #[cfg(windows)]
 pub use windows::{Control, ExitWatch, Input, Output};
 
+/// What a hand-over carries for each stream: a descriptor, or on Windows a handle.
+#[cfg(unix)]
+pub type Handle = std::os::fd::OwnedFd;
+/// What a hand-over would carry for each stream.
+#[cfg(windows)]
+pub type Handle = std::os::windows::io::OwnedHandle;
+
 /// How much one call of [`Output::read_into`] takes at most when the caller has no other wish.
 pub const READ_LIMIT: usize = 128 * 1024;
 

@@ -13,7 +13,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
-use super::{Command, Process, ProcessError, Run, Size, check_term};
+use super::{
+    Command, Description, Handle, Kind, Process, ProcessError, Run, Size, Waiting, check_term,
+};
 
 impl Process {
     /// Starts a command on pipes; a terminal is not supported here yet.
@@ -31,7 +33,7 @@ impl Process {
         let input = child.stdin.take().ok_or_else(lost)?;
         let output = child.stdout.take().ok_or_else(lost)?;
         let errors = child.stderr.take().ok_or_else(lost)?;
-        let (kill, killed) = mpsc::unbounded_channel();
+        let (kill, killed) = mpsc::channel(1);
         let ended = Arc::new(AtomicBool::new(false));
         let pid = child.id().unwrap_or_default();
         Ok(Self {
@@ -41,6 +43,17 @@ impl Process {
             control: Control { pid, kill, ended: ended.clone() },
             exit: ExitWatch { child, killed, ended, outcome: None },
         })
+    }
+}
+
+impl Process {
+    /// Sessions are not handed over here yet.
+    pub fn from_inherited(
+        _: &Description,
+        _: Vec<Handle>,
+        _: Waiting,
+    ) -> Result<Self, ProcessError> {
+        Err(ProcessError::NotSupported("taking a session over"))
     }
 }
 
@@ -150,7 +163,7 @@ impl AsyncWrite for Input {
 #[derive(Debug, Clone)]
 pub struct Control {
     pid: u32,
-    kill: mpsc::UnboundedSender<()>,
+    kill: mpsc::Sender<()>,
     ended: Arc<AtomicBool>,
 }
 
@@ -173,6 +186,16 @@ impl Control {
     /// Does nothing: this system has no signals.
     pub fn send_signal(&self, _number: u8) {}
 
+    /// What the next program image would have to know.
+    pub fn describe(&self) -> Description {
+        Description { pid: self.pid, kind: Kind::Pipes, streams: Vec::new() }
+    }
+
+    /// Sessions are not handed over here yet.
+    pub fn duplicate(&self) -> io::Result<Vec<Handle>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Ends the process: this system has no hang-up.
     pub fn hang_up(&self) {
         self.kill();
@@ -180,7 +203,8 @@ impl Control {
 
     /// Ends the process at once; needs someone in [`ExitWatch::wait`].
     pub fn kill(&self) {
-        let _ = self.kill.send(());
+        // Full: it is being killed already.
+        let _ = self.kill.try_send(());
     }
 
     /// Ends the process.
@@ -193,7 +217,7 @@ impl Control {
 #[derive(Debug)]
 pub struct ExitWatch {
     child: Child,
-    killed: mpsc::UnboundedReceiver<()>,
+    killed: mpsc::Receiver<()>,
     ended: Arc<AtomicBool>,
     outcome: Option<SessionOutcome>,
 }

@@ -3,16 +3,12 @@
 //! The bytes are CBOR maps with numbered keys, so that a newer agent reads what an older one wrote
 //! and the other way round.
 
-use std::collections::HashMap;
-use std::os::fd::OwnedFd;
-
 use ::session::{Channel, Chunk, Exit, Inbox, Outbox, Snapshot};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use model::{SessionId, SessionOutcome};
-use terminal::Description;
-use tokio::sync::oneshot;
+use terminal::{Description, Handle, Waiting};
 
 use super::session::{OUTPUT_WINDOW, Origin, Session, State as SessionState};
 
@@ -21,7 +17,7 @@ pub struct State {
     /// What is said of them.
     pub bytes: Vec<u8>,
     /// Their descriptors, in order.
-    pub descriptors: Vec<OwnedFd>,
+    pub descriptors: Vec<Handle>,
 }
 
 /// Sessions of another program image.
@@ -29,10 +25,9 @@ pub struct Inherited {
     /// What was said of them.
     pub bytes: Vec<u8>,
     /// Their descriptors, in order.
-    pub descriptors: Vec<OwnedFd>,
-    /// How their processes' ends are learned when this process is not their parent: one receiver a
-    /// session. A session without one is our own child.
-    pub adopted: HashMap<SessionId, oneshot::Receiver<SessionOutcome>>,
+    pub descriptors: Vec<Handle>,
+    /// Says who learns how the process with that number ends.
+    pub waiting: Box<dyn Fn(u32) -> Waiting + Send>,
 }
 
 #[derive(Encode, Decode)]
@@ -87,7 +82,7 @@ struct SavedChunk {
 pub(super) struct Read {
     pub origin: Origin,
     pub description: Description,
-    pub descriptors: Vec<OwnedFd>,
+    pub descriptors: Vec<Handle>,
 }
 
 /// Saves sessions whose pumps stand still.
@@ -130,7 +125,7 @@ fn save_one(session: &Session, descriptors: usize) -> Result<SavedSession> {
 }
 
 /// Reads what was saved.
-pub(super) fn read(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Vec<Read>> {
+pub(super) fn read(bytes: &[u8], descriptors: Vec<Handle>) -> Result<Vec<Read>> {
     let saved: Saved = minicbor::decode(bytes).context("the inherited sessions cannot be read")?;
     let needed: usize = saved.sessions.iter().map(|s| s.descriptors as usize).sum();
     ensure!(
@@ -142,7 +137,7 @@ pub(super) fn read(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Vec<Read>>
     saved.sessions.into_iter().map(|one| read_one(one, &mut rest)).collect()
 }
 
-fn read_one(saved: SavedSession, rest: &mut impl Iterator<Item = OwnedFd>) -> Result<Read> {
+fn read_one(saved: SavedSession, rest: &mut impl Iterator<Item = Handle>) -> Result<Read> {
     let descriptors = rest.take(saved.descriptors as usize).collect();
     let chunks = saved
         .chunks

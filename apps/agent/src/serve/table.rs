@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,8 +6,8 @@ use ::session::{Opened, Refused, RefusedCode, StartSession};
 use anyhow::Result;
 use link::{Current, Reader, Writer};
 use model::SessionId;
-use terminal::{Command, Process, Run, Size, Terminal, Waiting};
-use tokio::sync::{mpsc, oneshot, watch};
+use terminal::{Command, Process, Run, Size, Terminal};
+use tokio::sync::{RwLock, mpsc, oneshot, watch};
 
 use super::saved::{self, Inherited, State};
 use super::session::{Origin, Session};
@@ -16,6 +15,9 @@ use super::{News, legs, pumps};
 
 /// Sessions on one agent, at most.
 const SESSIONS_MAX: usize = 400;
+
+/// How long a new session waits while this agent is between two versions.
+const THAW_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long remote processes get to end when the agent leaves.
 const HANG_UP_GRACE: Duration = Duration::from_secs(3);
@@ -25,13 +27,21 @@ pub struct Table {
     newest: watch::Receiver<Option<Current>>,
     news: mpsc::Sender<News>,
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
-    frozen: AtomicBool,
+    frozen: watch::Sender<bool>,
+    /// Read while a session starts, so that none is half started when all are frozen.
+    starting: RwLock<()>,
 }
 
 impl Table {
     /// A table without sessions.
     pub fn new(newest: watch::Receiver<Option<Current>>, news: mpsc::Sender<News>) -> Arc<Self> {
-        Arc::new(Self { newest, news, sessions: Mutex::default(), frozen: AtomicBool::new(false) })
+        Arc::new(Self {
+            newest,
+            news,
+            sessions: Mutex::default(),
+            frozen: watch::channel(false).0,
+            starting: RwLock::default(),
+        })
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {
@@ -46,11 +56,11 @@ impl Table {
         writer: Writer,
         link: u64,
     ) {
-        if self.frozen.load(Ordering::Acquire) {
+        let Some(_starting) = self.may_start().await else {
             let text = "this Jump Client is just being updated; it is back in a moment";
             let _ = writer.message(Refused::new(RefusedCode::Busy, text)).await;
             return writer.close().await;
-        }
+        };
         let process = match self.begin(&start) {
             Ok(process) => process,
             Err(reason) => {
@@ -66,6 +76,22 @@ impl Table {
         // A link that breaks here is resumed like any other.
         let _ = writer.message(opened).await;
         self.run(Origin::new(&start), process, Some((reader, writer, link)));
+    }
+
+    /// Waits until nothing is frozen; `None` when that takes too long.
+    async fn may_start(&self) -> Option<tokio::sync::RwLockReadGuard<'_, ()>> {
+        let thawed = async {
+            let mut frozen = self.frozen.subscribe();
+            loop {
+                // The sender is this table, so waiting cannot fail.
+                let _ = frozen.wait_for(|frozen| !frozen).await;
+                let starting = self.starting.read().await;
+                if !*frozen.borrow() {
+                    return starting;
+                }
+            }
+        };
+        tokio::time::timeout(THAW_LIMIT, thawed).await.ok()
     }
 
     fn begin(&self, start: &StartSession) -> Result<Process, String> {
@@ -89,17 +115,17 @@ impl Table {
         })
     }
 
-    /// Takes sessions over from another program image.
+    /// Takes sessions over from another program image; they stay frozen until they are thawed.
+    ///
+    /// Until this image has proven itself the one before may get them back, so nothing may move.
     ///
     /// # Errors
     /// When nothing of it can be read; a single session that cannot is reported and left.
-    pub fn adopt(self: &Arc<Self>, mut inherited: Inherited) -> Result<()> {
+    pub fn adopt(self: &Arc<Self>, inherited: Inherited) -> Result<()> {
+        self.frozen.send_replace(true);
         for read in saved::read(&inherited.bytes, inherited.descriptors)? {
             let id = read.origin.id;
-            let waiting = match inherited.adopted.remove(&id) {
-                Some(told) => Waiting::Adopted(told),
-                None => Waiting::Child,
-            };
+            let waiting = (inherited.waiting)(read.description.pid);
             match Process::from_inherited(&read.description, read.descriptors, waiting) {
                 Ok(process) => self.run(read.origin, process, None),
                 Err(error) => {
@@ -125,6 +151,7 @@ impl Table {
         let (ended_tx, ended) = oneshot::channel();
         let known_end = origin.state.ended.clone();
         let session = Session::new(origin, process.control.clone(), to_process);
+        session.frozen.send_replace(*self.frozen.borrow());
         self.sessions().insert(session.id, session.clone());
         match known_end {
             Some(outcome) => drop(ended_tx.send(outcome)),
@@ -152,7 +179,8 @@ impl Table {
     /// # Errors
     /// When they cannot be saved; nothing is frozen then.
     pub async fn freeze(&self) -> Result<State> {
-        self.frozen.store(true, Ordering::Release);
+        self.frozen.send_replace(true);
+        drop(self.starting.write().await);
         let sessions: Vec<_> = self.sessions().values().cloned().collect();
         for session in &sessions {
             session.frozen.send_replace(true);
@@ -173,7 +201,7 @@ impl Table {
 
     /// Lets everything move again.
     pub fn thaw(&self) {
-        self.frozen.store(false, Ordering::Release);
+        self.frozen.send_replace(false);
         for session in self.sessions().values() {
             session.frozen.send_replace(false);
         }

@@ -1,0 +1,369 @@
+//! The serving process put together: link and sessions, keeper, updates.
+//!
+//! [`serve`] is what `sluis-agent serve` runs. The sessions are [`crate::serve`]'s; here is what they need
+//! from the outside, and what happens to them when the program becomes another version.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use link::{ClientKind, Dialer};
+use model::{Release, Revision, Version};
+use session::{AgentStatus, UpgradeAvailable};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::{self, Config};
+use crate::keeper::{Command, Failure, KeeperHandle, ServeStatus};
+use crate::serve::{Context, Inherited, News, Order};
+use crate::update::fetch::{self, FetchUpdateError, Staged};
+use crate::update::rescue::{self, RescueChannel};
+use crate::update::selftest;
+
+/// News and orders that may wait.
+const QUEUE: usize = 64;
+
+/// Serves the site until the keeper says stop.
+pub async fn serve(data: &Path, config: Config, release: Release) -> Result<()> {
+    let keeper = KeeperHandle::connect(&release).await.context("cannot speak with the keeper")?;
+    let inherited = inherited(&keeper).context("the sessions of the version before are lost")?;
+    let key = link::load_or_create_key(&config::key_path(data))?;
+    let dialer = Dialer {
+        address: config.site.clone(),
+        kind: if config.passive { ClientKind::PassiveAgent } else { ClientKind::Agent },
+        key: Arc::new(key),
+        pinned: config.site_keys.clone(),
+        name: config.name.clone(),
+        software: release.version.to_string(),
+        revision: release.revision.0,
+        token: None,
+        tls: link::client_config(),
+    };
+    let agent =
+        Agent { data: data.to_owned(), config, release, keeper, proof: Proof::None, told: None };
+    agent.run(dialer, inherited).await
+}
+
+#[cfg(unix)]
+fn inherited(keeper: &KeeperHandle) -> Result<Option<Inherited>> {
+    let received = crate::update::exec::receive()?;
+    Ok(received.map(|received| {
+        let keeper = keeper.clone();
+        Inherited {
+            bytes: received.state,
+            descriptors: received.fds,
+            waiting: Box::new(move |pid| keeper.waiting_for(pid)),
+        }
+    }))
+}
+
+#[cfg(not(unix))]
+fn inherited(_: &KeeperHandle) -> Result<Option<Inherited>> {
+    Ok(None)
+}
+
+/// How far this process has come in showing that it works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// It has not reached the site yet.
+    None,
+    /// It has, and the self-test runs.
+    Running,
+    /// The keeper knows that it works.
+    Done,
+}
+
+struct Agent {
+    data: PathBuf,
+    config: Config,
+    release: Release,
+    keeper: KeeperHandle,
+    proof: Proof,
+    /// The failure that the site was told of last.
+    told: Option<Failure>,
+}
+
+/// Why a visit at the site ended.
+enum Left {
+    /// A passive agent has nothing more to do there.
+    Idle,
+    /// The process shall end.
+    Stop,
+}
+
+/// What tasks of this module tell the loop.
+enum Done {
+    /// The self-test passed and the keeper has saved it; or it failed.
+    Proof(Result<(), String>),
+    /// A program is ready in its slot, or is not.
+    Stage(UpgradeAvailable, Result<Staged, FetchUpdateError>),
+    /// Percent of a download.
+    Percent(UpgradeAvailable, u8),
+}
+
+impl Agent {
+    async fn run(mut self, dialer: Dialer, mut inherited: Option<Inherited>) -> Result<()> {
+        loop {
+            let left = Visit::begin(dialer.clone(), inherited.take()).run(&mut self).await?;
+            if matches!(left, Left::Stop) || self.rest().await == Command::Stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A passive agent's time between two check-ins.
+    async fn rest(&self) -> Command {
+        let every = Duration::from_secs(self.config.check_in.every_s);
+        tracing::info!(every_s = every.as_secs(), "Checked in; next time at the latest in");
+        let text = "checks in from time to time".to_owned();
+        self.keeper.set_status(ServeStatus { connected: false, sessions: 0, text }).await;
+        tokio::time::timeout(every, self.keeper.command()).await.unwrap_or(Command::CheckIn)
+    }
+
+    fn channel(&self) -> RescueChannel {
+        RescueChannel::Direct { address: self.config.site.clone(), tls: rescue::tls() }
+    }
+}
+
+/// One stay at the site: of an active agent the whole life of the process.
+struct Visit {
+    serving: JoinHandle<Result<()>>,
+    news: mpsc::Receiver<News>,
+    orders: mpsc::Sender<Order>,
+    done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
+    status: ServeStatus,
+    staging: Option<JoinHandle<()>>,
+    /// When there was last something to do.
+    busy: Instant,
+}
+
+impl Visit {
+    fn begin(dialer: Dialer, inherited: Option<Inherited>) -> Self {
+        let (news_tx, news) = mpsc::channel(QUEUE);
+        let (orders, orders_rx) = mpsc::channel(QUEUE);
+        let context = Context { dialer, inherited, news: news_tx, orders: orders_rx };
+        Self {
+            serving: tokio::spawn(crate::serve::run(context)),
+            news,
+            orders,
+            done: mpsc::channel(QUEUE),
+            status: ServeStatus { text: "connecting".to_owned(), ..ServeStatus::default() },
+            staging: None,
+            busy: Instant::now(),
+        }
+    }
+
+    async fn run(mut self, agent: &mut Agent) -> Result<Left> {
+        let mut failure = agent.keeper.failure();
+        let stay = Duration::from_secs(agent.config.check_in.stay_s);
+        loop {
+            let leave = self.busy + stay;
+            tokio::select! {
+                news = self.news.recv() => match news {
+                    Some(news) => self.hear(agent, news).await,
+                    // It ended by itself: with an error that says why.
+                    None => return self.serving.await?.map(|()| Left::Stop),
+                },
+                Some(done) = self.done.1.recv() => self.finish(agent, done).await,
+                Ok(()) = failure.changed() => self.tell_failure(agent).await,
+                command = agent.keeper.command() => match command {
+                    Command::Stop => return self.leave(Left::Stop).await,
+                    Command::CheckIn => self.busy = Instant::now(),
+                },
+                () = tokio::time::sleep_until(leave), if agent.config.passive => {
+                    if self.is_idle() {
+                        return self.leave(Left::Idle).await;
+                    }
+                    self.busy = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Nothing runs, and the site was reached (a passive agent keeps trying otherwise).
+    fn is_idle(&self) -> bool {
+        self.status.connected && self.status.sessions == 0 && self.staging.is_none()
+    }
+
+    async fn leave(self, left: Left) -> Result<Left> {
+        // When it cannot take the order it has ended, which is what was wanted.
+        let _ = self.orders.send(Order::Stop).await;
+        drop(self.news);
+        self.serving.await??;
+        Ok(left)
+    }
+
+    async fn hear(&mut self, agent: &mut Agent, news: News) {
+        match news {
+            News::Up { site: (version, revision), .. } => {
+                self.status.connected = true;
+                self.status.text = format!("to site version {version} (rev {revision})");
+                self.busy = Instant::now();
+                if agent.proof == Proof::None {
+                    agent.proof = Proof::Running;
+                    tokio::spawn(prove(agent.keeper.clone(), self.done.0.clone()));
+                }
+                self.tell_failure(agent).await;
+            }
+            News::Down(error) => {
+                self.status.connected = false;
+                self.status.text = format!("({})", crate::error_text(&*error));
+            }
+            News::Upgrade(upgrade) => self.consider(agent, upgrade).await,
+            News::Sessions(count) => {
+                self.status.sessions = u32::try_from(count).unwrap_or(u32::MAX);
+                self.busy = Instant::now();
+            }
+        }
+        agent.keeper.set_status(self.status.clone()).await;
+    }
+
+    /// Fetches an upgrade when it is one, and none is being fetched.
+    async fn consider(&mut self, agent: &Agent, upgrade: UpgradeAvailable) {
+        let Ok(wanted) = release_of(&upgrade) else {
+            return tracing::warn!(
+                version = upgrade.version,
+                "The site offers a version that is none"
+            );
+        };
+        if wanted == agent.release {
+            return self.report("current", &upgrade, String::new(), 100).await;
+        }
+        if self.staging.is_some() {
+            return;
+        }
+        tracing::info!(target = upgrade.target, "Fetching another version");
+        self.report("downloading", &upgrade, String::new(), 0).await;
+        let (data, channel, done) = (agent.data.clone(), agent.channel(), self.done.0.clone());
+        self.staging = Some(tokio::spawn(async move {
+            let percents = done.clone();
+            let of = upgrade.clone();
+            let mut told = 0;
+            let progress = move |percent: u8| {
+                if percent >= told + 10 {
+                    told = percent;
+                    // Only for show: a full queue loses a number.
+                    let _ = percents.try_send(Done::Percent(of.clone(), percent));
+                }
+            };
+            let staged = fetch::stage(&data, channel, &upgrade.target, progress).await;
+            // The receiver is gone only when the visit is over.
+            let _ = done.send(Done::Stage(upgrade, staged)).await;
+        }));
+    }
+
+    async fn finish(&mut self, agent: &mut Agent, done: Done) {
+        match done {
+            Done::Proof(Ok(())) => {
+                agent.proof = Proof::Done;
+                tracing::info!(release = %agent.release, "Version works here");
+                let _ = self.orders.send(Order::Thaw).await;
+                let own = UpgradeAvailable {
+                    target: String::new(),
+                    version: agent.release.version.to_string(),
+                    revision: agent.release.revision.0,
+                };
+                self.report("current", &own, String::new(), 100).await;
+            }
+            Done::Proof(Err(reason)) => {
+                tracing::error!(reason, "Self-test failed");
+                agent.keeper.unfit(&reason).await;
+                // A proven version goes on as well as it can; one on trial is being ended now.
+                let _ = self.orders.send(Order::Thaw).await;
+            }
+            Done::Percent(upgrade, percent) => {
+                self.report("downloading", &upgrade, String::new(), percent).await;
+            }
+            Done::Stage(upgrade, Ok(staged)) => {
+                self.staging = None;
+                self.busy = Instant::now();
+                self.report("switching", &upgrade, String::new(), 100).await;
+                let reason = self.switch(agent, staged).await;
+                tracing::error!(reason, "Upgrade failed, going on as before");
+                self.report("failed", &upgrade, reason, 0).await;
+            }
+            Done::Stage(upgrade, Err(error)) => {
+                self.staging = None;
+                let reason = crate::error_text(&error);
+                tracing::warn!(reason, "Upgrade failed");
+                self.report("failed", &upgrade, reason, 0).await;
+            }
+        }
+    }
+
+    /// Becomes the staged version; returns only when that fails, with the reason.
+    #[cfg(unix)]
+    async fn switch(&mut self, agent: &Agent, staged: Staged) -> String {
+        let (answer, frozen) = oneshot::channel();
+        if self.orders.send(Order::Freeze(answer)).await.is_err() {
+            return "the agent is just ending".to_owned();
+        }
+        // While it freezes it may tell news that nobody takes; there is room for all of it.
+        let state = match frozen.await {
+            Ok(Ok(state)) => state,
+            Ok(Err(error)) => return format!("the sessions cannot be carried over: {error:#}"),
+            Err(_) => return "the agent is just ending".to_owned(),
+        };
+        let Staged { slot, installed } = &staged;
+        let failed = crate::update::exec::hand_over(
+            &agent.keeper,
+            &agent.data,
+            *slot,
+            installed,
+            &state.bytes,
+            state.descriptors,
+        );
+        let Err(error) = failed.await;
+        let _ = self.orders.send(Order::Thaw).await;
+        crate::error_text(&error)
+    }
+
+    #[cfg(not(unix))]
+    async fn switch(&mut self, _: &Agent, _: Staged) -> String {
+        let _ = oneshot::channel::<()>;
+        "an agent does not update itself on this operating system yet; install it anew".to_owned()
+    }
+
+    /// Tells the site of a version that failed here, once.
+    async fn tell_failure(&mut self, agent: &mut Agent) {
+        let failure = agent.keeper.failure().borrow().clone();
+        if !self.status.connected || failure == agent.told {
+            return;
+        }
+        let Some(Failure { release, reason, .. }) = failure.clone() else { return };
+        let failed = AgentStatus {
+            phase: "failed".to_owned(),
+            version: release.to_string(),
+            text: format!("{reason}; the version before was put back"),
+            percent: 0,
+        };
+        if self.orders.send(Order::Report(failed)).await.is_ok() {
+            agent.keeper.told().await;
+            agent.told = failure;
+        }
+    }
+
+    async fn report(&self, phase: &str, upgrade: &UpgradeAvailable, text: String, percent: u8) {
+        let version = release_of(upgrade).map_or(upgrade.version.clone(), |r| r.to_string());
+        let status = AgentStatus { phase: phase.to_owned(), version, text, percent };
+        // Without a link nobody hears it; the next hello says which version runs.
+        let _ = self.orders.send(Order::Report(status)).await;
+    }
+}
+
+fn release_of(upgrade: &UpgradeAvailable) -> Result<Release> {
+    let version = Version::parse(&upgrade.version)?;
+    Ok(Release { version, revision: Revision(upgrade.revision) })
+}
+
+/// Runs the self-test and lets the keeper save that this version works.
+async fn prove(keeper: KeeperHandle, done: mpsc::Sender<Done>) {
+    let tested = selftest::run().await;
+    if tested.is_ok() {
+        keeper.proven().await;
+    }
+    // The receiver is gone only when the visit is over.
+    let _ = done.send(Done::Proof(tested)).await;
+}
