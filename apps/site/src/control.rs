@@ -59,7 +59,7 @@ async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
     let mut operators: Vec<&str> = links
         .iter()
         .filter_map(|entry| match &entry.peer {
-            Peer::Console { operator } => operator.as_deref(),
+            Peer::Console { operator, .. } => operator.as_ref().map(|(_, name)| name.as_str()),
             Peer::Agent { .. } => None,
         })
         .collect();

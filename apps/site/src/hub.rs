@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use link::{LinkHandle, Writer};
-use model::{AgentId, Release, Timestamp};
+use model::{AgentId, OperatorId, PublicKey, Release, Timestamp};
 use tokio::sync::watch;
 
 use crate::sessions::AgentLink;
@@ -26,7 +26,9 @@ pub enum Peer {
     /// A console, with its operator's name; none before it signs in.
     Console {
         /// The operator.
-        operator: Option<String>,
+        operator: Option<(OperatorId, String)>,
+        /// Its identity.
+        key: PublicKey,
     },
 }
 
@@ -149,7 +151,7 @@ impl Hub {
     pub fn counts(&self) -> (usize, usize) {
         let consoles = lock(&self.links)
             .values()
-            .filter(|entry| matches!(entry.peer, Peer::Console { operator: Some(_) }))
+            .filter(|entry| matches!(entry.peer, Peer::Console { operator: Some(_), .. }))
             .count();
         (lock(&self.agents).len(), consoles)
     }
@@ -176,7 +178,7 @@ impl Peer {
     pub fn name(&self) -> &str {
         match self {
             Self::Agent { name, .. } => name,
-            Self::Console { operator } => operator.as_deref().unwrap_or_default(),
+            Self::Console { operator, .. } => operator.as_ref().map_or("", |(_, name)| name),
         }
     }
 }

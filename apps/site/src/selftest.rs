@@ -64,7 +64,7 @@ impl SelfTest {
                 release: release.clone(),
             });
         }
-        (*key == self.console.public).then_some(Peer::Console { operator: None })
+        (*key == self.console.public).then_some(Peer::Console { operator: None, key: *key })
     }
 
     /// The operator, if that key is the self-test's console.

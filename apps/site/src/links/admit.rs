@@ -69,11 +69,11 @@ pub(super) async fn console(site: &Arc<Site>, request: &LinkRequest) -> Admitted
     let usable = known.filter(|console| console.usable(now()).is_ok());
     let Some(console) = usable else {
         let welcome = Welcome { id: None, name: String::new(), known: false };
-        return Ok((Peer::Console { operator: None }, welcome));
+        return Ok((Peer::Console { operator: None, key: request.key }, welcome));
     };
-    let name = console.operator.name;
+    let (id, name) = (console.operator.id, console.operator.name);
     let welcome = welcome(Some(console.id.as_bytes().to_vec()), &name);
-    Ok((Peer::Console { operator: Some(name) }, welcome))
+    Ok((Peer::Console { operator: Some((id, name)), key: request.key }, welcome))
 }
 
 pub(super) fn unknown_role(role: u8) -> Refused {
