@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use release::offer::{ReportReply, ReportRequest};
 
@@ -16,12 +15,16 @@ const STATE_MAX: usize = 64;
 const TEXT_MAX: usize = 4096;
 
 pub async fn report(State(app): State<Arc<App>>, call: Call) -> Result<Response, Refused> {
-    let request: ReportRequest = call.parse()?;
+    let mut request: ReportRequest = call.parse()?;
     call.demand_appliance(&app, request.appliance).await?;
-    if request.state.len() > STATE_MAX || request.text.len() > TEXT_MAX {
-        let error = format!("a state has at most {STATE_MAX} bytes and a text {TEXT_MAX}");
-        return Err(Refused::new(StatusCode::BAD_REQUEST, "request", error));
-    }
+    // Refused, an appliance would send it for ever; cut, its operator still reads the beginning.
+    cut(&mut request.state, STATE_MAX);
+    cut(&mut request.text, TEXT_MAX);
     let recorded = app.store.report_add(&request, clock::to_db(clock::now())).await?;
     Ok(json(&ReportReply { recorded }))
+}
+
+/// Keeps so many bytes at most, whole characters only.
+fn cut(text: &mut String, max: usize) {
+    text.truncate(text.floor_char_boundary(max));
 }
