@@ -4,7 +4,7 @@ use std::path::Path;
 
 use model::Timestamp;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tuf::{Change, Event, Limits, Lookup, Need, Refresh, TrustedSet, VerifiedTarget, Want};
+use tuf::{Change, Event, Limits, Lookup, Need, Reason, Refresh, TrustedSet, VerifiedTarget, Want};
 
 use crate::error::Error;
 use crate::pace::Pace;
@@ -100,6 +100,32 @@ impl<R: Repository> Client<R> {
     pub async fn fetch_all_roles(&mut self) -> Result<(), Error> {
         while let Some(need) = self.searchable()?.next_role()? {
             self.fetch_role(&need).await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches the roots from before the first one that was trusted here, so that
+    /// [`TrustedStore::export`] also serves clients that began earlier.
+    ///
+    /// # Errors
+    /// When the repository no longer has one of them, or it did not lead to the next one.
+    pub async fn fetch_older_roots(&mut self) -> Result<(), Error> {
+        while let Some((version, next)) = self.store.oldest_root()
+            && version > 1
+        {
+            let next = next.to_vec();
+            let file = tuf::versioned_role_file("root", version - 1);
+            let want = Want { role: "root".into(), file, max_length: self.limits.root };
+            let refused = |reason| tuf::Error::Repository { role: "root".into(), reason };
+            let bytes = match self.fetch(&want).await? {
+                Event::Fetched(bytes) if bytes.len() as u64 <= want.max_length => bytes,
+                Event::Fetched(_) => {
+                    return Err(refused(Reason::TooLong { max: want.max_length }).into());
+                }
+                Event::Missing => return Err(refused(Reason::Missing).into()),
+            };
+            tuf::demand_predecessor(&bytes, &next)?;
+            blocking(|| self.store.add_older_root(version - 1, &bytes))?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use support::repo::{Repo, SOON};
 use support::server::{Mode, Server};
 use support::{LATER, NOW};
 use tuf::clock::trusted_now;
+use tuf::schema::RoleType;
 use tuf::{Limits, VerifiedTarget};
 use tuf_client::{Client, Error, HttpRepository, Pace, TrustedStore};
 
@@ -228,4 +229,45 @@ async fn a_mirror_serves_what_was_verified_byte_for_byte() {
     let mut other = support::client(&server, store);
     assert_eq!(other.refresh(NOW).await.expect("metadata").root().version, 2);
     other.target("base/b.pkg").await.expect("a target");
+}
+
+#[tokio::test]
+async fn a_mirror_completes_the_chain_of_roots_for_others() {
+    let place = Place::new(|repo| {
+        for _ in 0..3 {
+            let both = [repo.rotate(RoleType::Root), repo.signers["root"].clone()].concat();
+            repo.publish_root(Some(both));
+        }
+    })
+    .await;
+    // This one begins with the third root, as a newer program would.
+    let files = place.path("repository/0/metadata");
+    let third = std::fs::read(files.join("3.root.json")).expect("a root");
+    let store = TrustedStore::init(&place.path("late"), &third).expect("a store");
+    let mut client = support::client(&place.server, store);
+    assert_eq!(client.refresh(NOW).await.expect("metadata").root().version, 4);
+    // An old root that did not lead to what is trusted is not passed on.
+    let good = std::fs::read(files.join("2.root.json")).expect("a root");
+    std::fs::write(files.join("2.root.json"), &third).expect("written");
+    let error = client.fetch_older_roots().await.expect_err("not the second root");
+    assert_eq!(support::word(&error), "root version");
+    let other = tempfile::tempdir().expect("a directory");
+    let mut stranger = Repo::new(&other.path().join("repository"));
+    (0..9).for_each(|_| drop(stranger.rotate(RoleType::Root)));
+    stranger.publish_root(None);
+    std::fs::write(files.join("2.root.json"), &stranger.roots[1]).expect("written");
+    let error = client.fetch_older_roots().await.expect_err("another's root");
+    assert_eq!(support::word(&error), "root signatures");
+    std::fs::write(files.join("2.root.json"), good).expect("written");
+    client.fetch_older_roots().await.expect("the roots before");
+    client.export(&place.path("mirror/metadata")).expect("a mirror");
+    drop(client);
+    TrustedStore::open(&place.path("late")).expect("still whole");
+
+    let root = std::fs::read(place.path("repository/root.json")).expect("a root");
+    let store = TrustedStore::init(&place.path("early"), &root).expect("a store");
+    let server = Server::start().await;
+    server.directory(&place.path("mirror"));
+    let mut early = support::client(&server, store);
+    assert_eq!(early.refresh(NOW).await.expect("metadata").root().version, 4);
 }

@@ -15,7 +15,6 @@ pub enum Error {
         /// The role whose metadata it is.
         role: String,
         /// Why.
-        #[source]
         reason: Reason,
     },
     /// The trusted metadata on this machine is damaged, or was never there.
@@ -24,7 +23,6 @@ pub enum Error {
         /// The role whose metadata it is.
         role: String,
         /// Why.
-        #[source]
         reason: Reason,
     },
     /// A target cannot be used.
@@ -33,7 +31,6 @@ pub enum Error {
         /// Its name.
         name: String,
         /// Why.
-        #[source]
         reason: TargetReason,
     },
     /// The caller gave metadata that was not asked for: a bug of the caller.

@@ -27,7 +27,7 @@ pub use error::{Error, Reason, TargetReason};
 pub use key::{Key, KeyId, KeyVal};
 pub use limits::Limits;
 pub use names::{role_file, versioned_role_file};
-pub use refresh::{Change, Event, Refresh, Stored, Want, read_root};
+pub use refresh::{Change, Event, Refresh, Stored, Want, demand_predecessor, read_root};
 pub use sign::{Signed, SigningKey};
 pub use target::{CheckedTarget, TargetChecker, VerifiedTarget};
 pub use trusted::{Lookup, Need, TrustedSet};

@@ -385,6 +385,28 @@ pub fn read_root(bytes: &[u8]) -> Result<Root, Error> {
     read().map_err(Error::stored("root"))
 }
 
+/// Demands that a root led to the one after it: that its keys signed the next one.
+///
+/// This way a client that began with a later root completes the chain for others that began
+/// earlier. It says nothing for the old root itself: whoever follows it verifies it anew.
+///
+/// # Errors
+/// Why the old root does not stand before the next one.
+pub fn demand_predecessor(old: &[u8], next: &[u8]) -> Result<(), Error> {
+    let next_root = read_root(next)?;
+    let demand = || {
+        let envelope = Envelope::read(old)?;
+        let root: Root = envelope.body()?;
+        envelope.demand(root.authority(RoleType::Root))?;
+        let expected = next_root.version - 1;
+        if root.version != expected {
+            return Err(Reason::WrongVersion { expected, offered: root.version });
+        }
+        Envelope::read(next)?.demand(root.authority(RoleType::Root))
+    };
+    demand().map_err(Error::repository("root"))
+}
+
 /// Top-level metadata, signed by the keys that the root names for it.
 pub(crate) fn read_signed<T: Metadata>(root: &Root, bytes: &[u8]) -> Result<T, Reason> {
     let envelope = Envelope::read(bytes)?;

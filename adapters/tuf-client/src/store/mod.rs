@@ -175,6 +175,20 @@ impl TrustedStore {
         self.vault.stored()
     }
 
+    /// The oldest root that is here, with its version.
+    pub(crate) fn oldest_root(&self) -> Option<(u64, &[u8])> {
+        self.vault.roots.first_key_value().map(|(version, bytes)| (*version, bytes.as_slice()))
+    }
+
+    /// Keeps a root from before the oldest one here, which only mirrors need.
+    pub(crate) fn add_older_root(&mut self, version: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut next = self.vault.clone();
+        next.roots.entry(version).or_insert_with(|| bytes.to_vec());
+        self.replace(VAULT, &next.encode())?;
+        self.vault = next;
+        Ok(())
+    }
+
     /// Where it is.
     pub fn directory(&self) -> &Path {
         &self.directory
