@@ -11,12 +11,16 @@ use anyhow::{Context as _, Result};
 use link::{ClientKind, Dialer};
 use model::{Release, Revision, Version};
 use session::{AgentStatus, UpgradeAvailable};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+#[cfg(unix)]
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::{self, Config};
 use crate::keeper::{Command, Failure, KeeperHandle, ServeStatus};
+#[cfg(unix)]
+use crate::serve::State;
 use crate::serve::{Context, Inherited, News, Order};
 use crate::update::fetch::{self, FetchUpdateError, Staged};
 use crate::update::rescue::{self, RescueChannel};
@@ -197,6 +201,14 @@ impl Visit {
 
     async fn hear(&mut self, agent: &mut Agent, news: News) {
         match news {
+            News::Upgrade(upgrade) => self.consider(agent, upgrade),
+            news => self.note(agent, news).await,
+        }
+    }
+
+    /// Takes note of how the link and the sessions stand.
+    async fn note(&mut self, agent: &mut Agent, news: News) {
+        match news {
             News::Up { site: (version, revision), .. } => {
                 self.status.connected = true;
                 self.status.text = format!("to site version {version} (rev {revision})");
@@ -211,7 +223,7 @@ impl Visit {
                 self.status.connected = false;
                 self.status.text = format!("({})", crate::error_text(&*error));
             }
-            News::Upgrade(upgrade) => self.consider(agent, upgrade).await,
+            News::Upgrade(_) => {}
             News::Sessions(count) => {
                 self.status.sessions = u32::try_from(count).unwrap_or(u32::MAX);
                 self.busy = Instant::now();
@@ -221,7 +233,7 @@ impl Visit {
     }
 
     /// Fetches an upgrade when it is one, and none is being fetched.
-    async fn consider(&mut self, agent: &Agent, upgrade: UpgradeAvailable) {
+    fn consider(&mut self, agent: &Agent, upgrade: UpgradeAvailable) {
         let Ok(wanted) = release_of(&upgrade) else {
             return tracing::warn!(
                 version = upgrade.version,
@@ -229,13 +241,13 @@ impl Visit {
             );
         };
         if wanted == agent.release {
-            return self.report("current", &upgrade, String::new(), 100).await;
+            return self.report("current", &upgrade, String::new(), 100);
         }
         if self.staging.is_some() {
             return;
         }
         tracing::info!(target = upgrade.target, "Fetching another version");
-        self.report("downloading", &upgrade, String::new(), 0).await;
+        self.report("downloading", &upgrade, String::new(), 0);
         let (data, channel, done) = (agent.data.clone(), agent.channel(), self.done.0.clone());
         self.staging = Some(tokio::spawn(async move {
             let percents = done.clone();
@@ -265,7 +277,7 @@ impl Visit {
                     version: agent.release.version.to_string(),
                     revision: agent.release.revision.0,
                 };
-                self.report("current", &own, String::new(), 100).await;
+                self.report("current", &own, String::new(), 100);
             }
             Done::Proof(Err(reason)) => {
                 tracing::error!(reason, "Self-test failed");
@@ -274,34 +286,33 @@ impl Visit {
                 let _ = self.orders.send(Order::Thaw).await;
             }
             Done::Percent(upgrade, percent) => {
-                self.report("downloading", &upgrade, String::new(), percent).await;
+                self.report("downloading", &upgrade, String::new(), percent);
             }
             Done::Stage(upgrade, Ok(staged)) => {
                 self.staging = None;
                 self.busy = Instant::now();
-                self.report("switching", &upgrade, String::new(), 100).await;
+                self.report("switching", &upgrade, String::new(), 100);
                 let reason = self.switch(agent, staged).await;
                 tracing::error!(reason, "Upgrade failed, going on as before");
-                self.report("failed", &upgrade, reason, 0).await;
+                self.report("failed", &upgrade, reason, 0);
             }
             Done::Stage(upgrade, Err(error)) => {
                 self.staging = None;
                 let reason = crate::error_text(&error);
                 tracing::warn!(reason, "Upgrade failed");
-                self.report("failed", &upgrade, reason, 0).await;
+                self.report("failed", &upgrade, reason, 0);
             }
         }
     }
 
     /// Becomes the staged version; returns only when that fails, with the reason.
     #[cfg(unix)]
-    async fn switch(&mut self, agent: &Agent, staged: Staged) -> String {
+    async fn switch(&mut self, agent: &mut Agent, staged: Staged) -> String {
         let (answer, frozen) = oneshot::channel();
         if self.orders.send(Order::Freeze(answer)).await.is_err() {
             return "the agent is just ending".to_owned();
         }
-        // While it freezes it may tell news that nobody takes; there is room for all of it.
-        let state = match frozen.await {
+        let state = match self.wait_frozen(agent, frozen).await {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => return format!("the sessions cannot be carried over: {error:#}"),
             Err(_) => return "the agent is just ending".to_owned(),
@@ -320,9 +331,27 @@ impl Visit {
         crate::error_text(&error)
     }
 
+    /// Takes news meanwhile: who freezes may have some to tell first.
+    #[cfg(unix)]
+    async fn wait_frozen(
+        &mut self,
+        agent: &mut Agent,
+        mut frozen: oneshot::Receiver<Result<State>>,
+    ) -> Result<Result<State>, oneshot::error::RecvError> {
+        loop {
+            tokio::select! {
+                state = &mut frozen => return state,
+                Some(news) = self.news.recv() => match news {
+                    // The site offers it again to the next version, or at the next check-in.
+                    News::Upgrade(_) => {}
+                    news => self.note(agent, news).await,
+                },
+            }
+        }
+    }
+
     #[cfg(not(unix))]
-    async fn switch(&mut self, _: &Agent, _: Staged) -> String {
-        let _ = oneshot::channel::<()>;
+    async fn switch(&mut self, _: &mut Agent, _: Staged) -> String {
         "an agent does not update itself on this operating system yet; install it anew".to_owned()
     }
 
@@ -345,11 +374,11 @@ impl Visit {
         }
     }
 
-    async fn report(&self, phase: &str, upgrade: &UpgradeAvailable, text: String, percent: u8) {
+    fn report(&self, phase: &str, upgrade: &UpgradeAvailable, text: String, percent: u8) {
         let version = release_of(upgrade).map_or(upgrade.version.clone(), |r| r.to_string());
         let status = AgentStatus { phase: phase.to_owned(), version, text, percent };
-        // Without a link nobody hears it; the next hello says which version runs.
-        let _ = self.orders.send(Order::Report(status)).await;
+        // Without a link, or with a full queue, nobody hears it; the next hello says which version runs.
+        let _ = self.orders.try_send(Order::Report(status));
     }
 }
 
