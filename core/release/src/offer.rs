@@ -295,7 +295,10 @@ impl Offer {
         let message = to_canonical(self)?;
         let signature =
             serde_json::json!({ "keyid": key.id(), "sig": to_hex(&key.sign(&message)) });
-        to_canonical(&serde_json::json!({ "signed": self, "signatures": [signature] }))
+        // The signature covers the canonical form, in which control characters stand raw; what
+        // travels is ordinary JSON, which readers accept.
+        let envelope = serde_json::json!({ "signed": self, "signatures": [signature] });
+        Ok(envelope.to_string().into_bytes())
     }
 
     /// Believes an offer that answers this appliance's own request.

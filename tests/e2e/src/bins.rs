@@ -16,6 +16,15 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// The program as clients get it: static and small, from `SLUIS_CLIENT_DIR`, if it was built so.
+///
+/// # Panics
+/// When it was not built at all.
+pub fn client_program(name: &str) -> PathBuf {
+    let built = std::env::var_os("SLUIS_CLIENT_DIR").map(|folder| PathBuf::from(folder).join(name));
+    built.filter(|path| path.is_file()).unwrap_or_else(|| program(name))
+}
+
 fn folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("SLUIS_BIN_DIR") {
         return PathBuf::from(folder);

@@ -4,8 +4,11 @@
 //! [`bins`] finds the programs, [`rig`] runs site generations without a base, [`load`] opens
 //! sessions and checks every byte of them.
 
+pub mod appliance;
 pub mod bins;
 pub mod clock;
 pub mod control;
 pub mod load;
 pub mod rig;
+pub mod vendor;
+pub mod web;

@@ -157,7 +157,8 @@ impl Rig {
                     // Copying a descriptor onto itself would leave it closed on exec.
                     rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::empty())?;
                 } else {
-                    let mut third = std::mem::ManuallyDrop::new(std::os::fd::FromRawFd::from_raw_fd(3));
+                    let mut third =
+                        std::mem::ManuallyDrop::new(std::os::fd::FromRawFd::from_raw_fd(3));
                     rustix::io::dup2(listener, &mut third)?;
                 }
                 Ok(())
@@ -376,6 +377,15 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// An empty profile in that folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(home: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&home)?;
+        Ok(Self { home })
+    }
+
     /// A console command.
     pub fn console(&self) -> Command {
         let mut command = Command::new(program("sluis"));

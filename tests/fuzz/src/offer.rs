@@ -40,6 +40,14 @@ pub fn offer(data: &[u8]) -> Outcome {
     let sig = release::to_hex(&key().sign(&message));
     let file = json!({ "signed": signed, "signatures": [{ "keyid": key().id(), "sig": sig }] });
     let verified = verify(file.to_string().as_bytes());
+    if let Ok(offer) = &verified {
+        let again = offer.sign(&key()).expect("an offer has a canonical form");
+        assert_eq!(
+            verify(&again).as_ref(),
+            Ok(offer),
+            "an offer reads back what it was written from"
+        );
+    }
     Outcome::of(&verified)
 }
 

@@ -216,18 +216,17 @@ impl Recorder {
         bytes: &[u8],
     ) -> Result<(), RecorderError> {
         let expected = if code == b'o' { self.output.next } else { self.input.next };
-        let known = expected.checked_sub(offset).ok_or(RecorderError::Gap {
-            session: self.session,
-            expected,
-            offset,
-        })?;
+        let gap = || RecorderError::Gap { session: self.session, expected, offset };
+        let known = expected.checked_sub(offset).ok_or_else(gap)?;
         let fresh = usize::try_from(known).ok().and_then(|known| bytes.get(known..));
         let Some(fresh) = fresh.filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
+        // No session gets that far; a chain file that says so is not ours.
+        let next = expected.checked_add(fresh.len() as u64).ok_or_else(gap)?;
         let start = self.begin_event(at, code);
         let empty = self.buffer.len();
         let track = if code == b'o' { &mut self.output } else { &mut self.input };
         track.text.push(fresh, &mut self.buffer);
-        track.next += fresh.len() as u64;
+        track.next = next;
         if self.buffer.len() == empty {
             // Nothing but the beginning of a character.
             self.buffer.truncate(start);
