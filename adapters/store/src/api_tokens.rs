@@ -74,6 +74,15 @@ impl ApiTokens {
         Ok(store.sorted(person)?.map(Operator::from))
     }
 
+    /// Ends the one with that token, because its owner signs out; one that has ended is no error.
+    pub async fn close(&self, token: TokenHash) -> Result<()> {
+        self.0.caller.site("end the sign-ins of others")?;
+        let turn = self.0.store.write_one(Commit::Synced).await?;
+        let delete =
+            api_token::Entity::delete_many().filter(api_token::Column::TokenHash.eq(token.text()));
+        self.0.store.sorted(delete.exec(turn.db).await).map(drop)
+    }
+
     /// Those that the caller may see, newest first.
     pub async fn list(&self) -> Result<Vec<ApiToken>> {
         let mut query = api_token::Entity::find().order_by_desc(api_token::Column::Id);

@@ -43,7 +43,6 @@ async fn wrong(store: &Store, name: &str, at: Timestamp) -> LoginTry {
     try_
 }
 
-// req: SES-06
 #[tokio::test]
 async fn wrong_passwords_lock_an_account_for_a_while() {
     let db = Db::new(1).await;

@@ -69,7 +69,6 @@ async fn bad_names_are_refused_and_use_nothing_up() {
     store.agents().enrol(enrolment(hash, "web", 1), NOW).await.expect("still there");
 }
 
-// req: UPD-07
 #[tokio::test]
 async fn a_client_that_moved_to_the_new_generation_stays_online() {
     let db = Db::new(1).await;

@@ -75,7 +75,6 @@ async fn a_file_that_is_no_database_is_told_apart_and_left_alone() {
 }
 
 // What makes the hand-over, and the way back from it, possible: the older program goes on.
-// req: UPD-10
 #[tokio::test]
 async fn a_program_of_level_1_works_on_while_and_after_the_schema_expands() {
     let db = Db::new(1).await;

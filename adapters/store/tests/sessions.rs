@@ -134,7 +134,6 @@ async fn past_sessions_come_page_by_page_without_a_gap() {
     assert_eq!(seen, ids);
 }
 
-// req: SES-05
 #[tokio::test]
 async fn an_auditor_sees_every_resume_and_its_stall() {
     let db = Db::new(2).await;
@@ -182,7 +181,6 @@ async fn an_auditor_sees_every_resume_and_its_stall() {
     );
 }
 
-// req: SES-03
 #[tokio::test]
 async fn a_recording_goes_on_in_one_piece_over_a_hand_over() {
     let db = Db::new(2).await;

@@ -75,7 +75,6 @@ async fn filled() -> Db {
     db
 }
 
-// req: UPD-08
 #[tokio::test]
 async fn a_killed_writer_loses_nothing_that_it_was_told_is_in() {
     let db = filled().await;

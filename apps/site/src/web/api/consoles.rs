@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use model::{ConsoleId, PublicKey, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::Console;
+
+use super::{Answer, ApiMember, Input, Named};
+use crate::web::problem::{ApiProblem, Problem};
+
+/// How long a console works before its operator has to sign in again.
+const LASTS: Duration = Duration::from_hours(30 * 24);
+
+/// A console.
+#[derive(Serialize)]
+pub struct View {
+    id: ConsoleId,
+    name: String,
+    operator: String,
+    key: PublicKey,
+    created: Timestamp,
+    expires: Timestamp,
+    last_seen: Option<Timestamp>,
+    revoked: bool,
+}
+
+impl From<Console> for View {
+    fn from(console: Console) -> Self {
+        Self {
+            id: console.id,
+            name: console.name,
+            operator: console.operator.name,
+            key: console.key,
+            created: console.created,
+            expires: console.expires,
+            last_seen: console.last_seen,
+            revoked: console.revoked,
+        }
+    }
+}
+
+/// `GET /consoles`: one's own; an administrator's list has all.
+pub async fn list(member: ApiMember) -> Answer<Vec<View>> {
+    let consoles = member.acting().consoles().list().await?;
+    Ok(Json(consoles.into_iter().map(View::from).collect()))
+}
+
+#[derive(Deserialize)]
+pub struct NewConsole {
+    name: String,
+    /// The console's key; when given it has to be that of the link.
+    #[serde(default)]
+    public_key: Option<PublicKey>,
+}
+
+/// `POST /consoles`: `{ name }` inside a link with a bearer token → from now on the link's key stands
+/// for the operator, until `expires`.
+///
+/// Only inside a link, because the link proves that the key is the caller's own.
+pub async fn register(
+    member: ApiMember,
+    Input(new): Input<NewConsole>,
+) -> Result<(StatusCode, Json<Value>), ApiProblem> {
+    let thing = "The console was not registered";
+    let Some(key) = member.link else {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            thing,
+            "This request did not come over a link, so it does not prove whose key it is.",
+            "Run `sluis login`, which does it over a link.",
+        )
+        .into());
+    };
+    if new.public_key.is_some_and(|named| named != key) {
+        let reason = "The key named is not the key of this link.";
+        return Err(Problem::bad_request(thing, reason).into());
+    }
+    let now = member.state.now();
+    let expires = now.plus(LASTS);
+    let consoles = member.acting().consoles();
+    let id = consoles.register(member.operator.id, &key, &new.name, expires, now).await?;
+    let body = json!({ "id": id, "expires": expires, "operator": member.operator.name });
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// `DELETE /consoles/{id}`
+pub async fn revoke(member: ApiMember, id: Named<ConsoleId>) -> Answer<Value> {
+    let missing = || Problem::not_found("The console");
+    let Path(id) = id.map_err(|_| missing())?;
+    let consoles = member.acting().consoles();
+    let known = consoles.list().await?.into_iter().find(|console| console.id == id);
+    let console = known.ok_or_else(missing)?;
+    consoles.revoke(id, member.state.now()).await?;
+    member.state.hub.console_revoked(console.key);
+    Ok(Json(json!({})))
+}

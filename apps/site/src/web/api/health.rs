@@ -1,0 +1,35 @@
+use axum::Json;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::ApiMember;
+use crate::web::health::Check;
+
+/// What was found.
+#[derive(Serialize)]
+pub struct Health {
+    ok: bool,
+    version: String,
+    checks: Vec<Check>,
+    agents_connected: usize,
+    consoles_connected: usize,
+    sessions_live: usize,
+}
+
+/// `GET /check_health`: 200 or 500 with every check.
+pub async fn health(member: ApiMember) -> (StatusCode, Json<Health>) {
+    let state = &member.state;
+    let checks = state.health().checks(state).await;
+    let counts = state.hub.counts();
+    let ok = checks.iter().all(|check| check.ok);
+    let status = if ok { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let health = Health {
+        ok,
+        version: state.release.to_string(),
+        checks,
+        agents_connected: counts.agents,
+        consoles_connected: counts.consoles,
+        sessions_live: counts.sessions,
+    };
+    (status, Json(health))
+}

@@ -1,0 +1,66 @@
+//! The JSON API below `/api/v1`: over TLS with a bearer token, inside a link with the link's proof.
+//!
+//! An answer that is no success is `{ error, remedy }`. Moments are milliseconds since 1970.
+
+mod about;
+mod accounts;
+mod audit;
+mod consoles;
+mod health;
+mod jump_clients;
+mod member;
+mod recordings;
+mod sessions;
+mod sign_in;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+
+use crate::web::WebState;
+use crate::web::problem::{ApiProblem, Problem};
+
+use member::{ApiMember, Input, Named};
+
+/// What a handler of the API answers.
+type Answer<T> = Result<axum::Json<T>, ApiProblem>;
+
+pub fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/login", post(sign_in::sign_in))
+        .route("/logout", post(sign_in::sign_out))
+        .route("/password", post(accounts::password))
+        .route("/account", get(accounts::own))
+        .route("/about", get(about::about))
+        .route("/users", get(accounts::list).post(accounts::add))
+        .route("/users/{id}/disable", post(accounts::disable))
+        .route("/users/{id}/enable", post(accounts::enable))
+        .route("/users/{id}/reset", post(accounts::reset))
+        .route("/jump-clients", get(jump_clients::list))
+        .route("/jump-clients/{id}", get(jump_clients::one).delete(jump_clients::remove))
+        .route("/enrolment-tokens", get(jump_clients::tokens).post(jump_clients::make_token))
+        .route("/enrolment-tokens/{id}", delete(jump_clients::revoke_token))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", get(sessions::one))
+        .route("/sessions/{id}/end", post(sessions::end))
+        .route("/recordings", get(recordings::list))
+        .route("/recordings/{id}", get(recordings::download))
+        .route("/consoles", get(consoles::list).post(consoles::register))
+        .route("/consoles/{id}", delete(consoles::revoke))
+        .route("/audit", get(audit::list))
+        .route("/check_health", get(health::health))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn not_found(request: Request) -> Response {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::not_found(format!("/api/v1{path}")).json()
+}
+
+async fn wrong_method(method: Method, request: Request) -> Response {
+    let path: String = request.uri().path().chars().take(200).collect();
+    Problem::wrong_method(&method, &format!("/api/v1{path}")).json()
+}

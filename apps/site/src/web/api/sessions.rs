@@ -1,0 +1,191 @@
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::StatusCode;
+use model::{
+    AgentId, ConsoleId, Generation, SessionId, SessionKind, SessionOutcome, SessionState, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{Leg, LegRow, Session};
+
+use super::{Answer, ApiMember, Named};
+use crate::web::problem::Problem;
+
+/// Rows of a list unless asked otherwise.
+const ROWS: u64 = 50;
+/// Rows of a list at most.
+const ROWS_MOST: u64 = 500;
+
+/// A session.
+#[derive(Serialize)]
+pub struct View {
+    id: SessionId,
+    operator: String,
+    agent: AgentId,
+    endpoint: String,
+    console: Option<ConsoleId>,
+    kind: SessionKind,
+    command: Option<String>,
+    state: SessionState,
+    started: Timestamp,
+    ended: Option<Timestamp>,
+    outcome: Option<SessionOutcome>,
+    bytes_out: u64,
+    bytes_in: u64,
+    recorded: bool,
+    generation: Generation,
+    resume_count: Option<u64>,
+    stall_ms_max: Option<u64>,
+}
+
+impl From<Session> for View {
+    fn from(session: Session) -> Self {
+        let stall = |stalls: store::Stalls| millis(stalls.stall_max);
+        Self {
+            id: session.id,
+            operator: session.operator_name,
+            agent: session.agent,
+            endpoint: session.agent_name,
+            console: session.console,
+            kind: session.kind,
+            command: session.command,
+            state: session.state,
+            started: session.started,
+            ended: session.ended,
+            outcome: session.outcome,
+            bytes_out: session.bytes_out,
+            bytes_in: session.bytes_in,
+            recorded: session.recorded,
+            generation: session.generation,
+            resume_count: session.stalls.map(|stalls| stalls.resume_count),
+            stall_ms_max: session.stalls.map(stall),
+        }
+    }
+}
+
+fn millis(while_: std::time::Duration) -> u64 {
+    u64::try_from(while_.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize)]
+pub struct Part {
+    /// The last one of the part before.
+    pub before: Option<SessionId>,
+    /// How many rows.
+    pub limit: Option<u64>,
+}
+
+impl Part {
+    /// How many rows are meant.
+    pub fn rows(&self) -> u64 {
+        self.limit.unwrap_or(ROWS).clamp(1, ROWS_MOST)
+    }
+}
+
+/// The part of a list that a request asks for.
+pub fn part(query: Result<Query<Part>, QueryRejection>) -> Result<Part, Problem> {
+    query
+        .map(|Query(part)| part)
+        .map_err(|bad| Problem::bad_request("The list cannot be cut so", bad.body_text()))
+}
+
+/// Live and past sessions.
+#[derive(Serialize)]
+pub struct List {
+    live: Vec<View>,
+    past: Vec<View>,
+    /// To be given as `before` for what comes after; null when nothing does.
+    older: Option<SessionId>,
+}
+
+/// `GET /sessions?before=ID&limit=N`
+pub async fn list(member: ApiMember, query: Result<Query<Part>, QueryRejection>) -> Answer<List> {
+    let part = part(query)?;
+    let sessions = member.acting().sessions();
+    let live = match part.before {
+        None => sessions.list_live().await?,
+        Some(_) => Vec::new(),
+    };
+    let mut past = sessions.list_past(part.rows() + 1, part.before).await?;
+    let older = older(&mut past, part.rows(), |session| session.id);
+    let views = |list: Vec<Session>| list.into_iter().map(View::from).collect();
+    Ok(Json(List { live: views(live), past: views(past), older }))
+}
+
+/// Cuts a list that was asked for one row too many; answers the last row when there are more.
+pub fn older<T>(list: &mut Vec<T>, rows: u64, id: impl Fn(&T) -> SessionId) -> Option<SessionId> {
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    if list.len() <= rows {
+        return None;
+    }
+    list.truncate(rows);
+    list.last().map(id)
+}
+
+/// One attachment of a leg.
+#[derive(Serialize)]
+struct LegView {
+    leg: Leg,
+    generation: Generation,
+    attached: Timestamp,
+    detached: Option<Timestamp>,
+    resumed_from: Option<u64>,
+    stall_ms: u64,
+    peer: Option<String>,
+}
+
+impl From<LegRow> for LegView {
+    fn from(row: LegRow) -> Self {
+        Self {
+            leg: row.leg,
+            generation: row.generation,
+            attached: row.attached,
+            detached: row.detached,
+            resumed_from: row.resumed_from,
+            stall_ms: millis(row.stall),
+            peer: row.peer,
+        }
+    }
+}
+
+/// A session with its legs.
+#[derive(Serialize)]
+pub struct Whole {
+    #[serde(flatten)]
+    session: View,
+    legs: Vec<LegView>,
+}
+
+/// `GET /sessions/{id}`
+pub async fn one(member: ApiMember, id: Named<SessionId>) -> Answer<Whole> {
+    let Path(id) = id.map_err(|_| missing())?;
+    let sessions = member.acting().sessions();
+    let session = sessions.by_id(id).await?.ok_or_else(missing)?;
+    let legs = sessions.legs(id).await?.into_iter().map(LegView::from).collect();
+    Ok(Json(Whole { session: session.into(), legs }))
+}
+
+/// `POST /sessions/{id}/end`: one's own, or as an administrator any.
+pub async fn end(member: ApiMember, id: Named<SessionId>) -> Answer<Value> {
+    let Path(id) = id.map_err(|_| missing())?;
+    let session = member.acting().sessions().by_id(id).await?.ok_or_else(missing)?;
+    let thing = "The session was not ended";
+    if session.state == SessionState::Ended {
+        let reason = "It is over already.";
+        return Err(
+            Problem::new(StatusCode::CONFLICT, thing, reason, "Nothing is left to do.").into()
+        );
+    }
+    if !member.state.hub.end_session(id, member.operator.name.clone()).await {
+        let reason = "It has no connection to this generation of the site at this moment.";
+        return Err(Problem::busy(thing, reason).into());
+    }
+    Ok(Json(json!({})))
+}
+
+fn missing() -> Problem {
+    Problem::not_found("The session")
+}

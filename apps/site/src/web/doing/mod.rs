@@ -1,0 +1,6 @@
+//! What people and programs can do, once for both: pages and API call the same functions.
+
+pub mod accounts;
+pub mod enrol;
+pub mod recordings;
+pub mod sign_in;

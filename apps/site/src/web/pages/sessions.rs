@@ -1,0 +1,70 @@
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query};
+use model::SessionId;
+use serde::Deserialize;
+use ui_site::{Session, Sessions, Tab};
+
+use super::{Answer, Member, Named, recordings};
+use crate::web::facts;
+use crate::web::problem::Problem;
+
+/// Rows of one page of a list.
+pub const ROWS: usize = 50;
+
+/// Where a page of a list begins.
+#[derive(Debug, Deserialize)]
+pub struct Before {
+    /// The last one of the page before.
+    pub before: Option<SessionId>,
+}
+
+/// The place where a page begins; an address that nobody understands begins at the newest.
+pub fn before(query: Result<Query<Before>, QueryRejection>) -> Option<SessionId> {
+    query.ok().and_then(|Query(query)| query.before)
+}
+
+/// Cuts a list that was asked for one row too many; answers the last row when there are more.
+pub fn cut<T>(rows: &mut Vec<T>, id: impl Fn(&T) -> SessionId) -> Option<SessionId> {
+    if rows.len() <= ROWS {
+        return None;
+    }
+    rows.truncate(ROWS);
+    rows.last().map(id)
+}
+
+pub async fn list(member: Member, query: Result<Query<Before>, QueryRejection>) -> Answer {
+    let before = before(query);
+    let sessions = member.acting().sessions();
+    let past = sessions.list_past(ROWS as u64 + 1, before).await;
+    let mut past = past.map_err(|e| member.fault(e))?;
+    let older = cut(&mut past, |session| session.id);
+    let past = past.iter().map(facts::session).collect();
+    let now = member.state().now();
+    let page = if before.is_some() {
+        Sessions::older(past, older, now)
+    } else {
+        let live = sessions.list_live().await.map_err(|e| member.fault(e))?;
+        Sessions::new(live.iter().map(facts::session).collect(), past, older, now)
+    };
+    Ok(member.page(Tab::Sessions, &page))
+}
+
+pub async fn one(member: Member, id: Named<SessionId>) -> Answer {
+    let missing = || member.fault(Problem::not_found("The session"));
+    let Ok(Path(id)) = id else { return Err(missing()) };
+    let acting = member.acting();
+    let found = acting.sessions().by_id(id).await.map_err(|e| member.fault(e))?;
+    let session = found.ok_or_else(missing)?;
+    let legs = acting.sessions().legs(id).await.map_err(|e| member.fault(e))?;
+    let recording = acting.recordings().by_session(id).await.map_err(|e| member.fault(e))?;
+    let recording = match recording {
+        Some(recording) => {
+            let size = recordings::size(member.state(), &recording).await;
+            Some(facts::recording(&recording, size))
+        }
+        None => None,
+    };
+    let legs = legs.into_iter().map(facts::leg).collect();
+    let page = Session::new(facts::session(&session), recording, legs, member.state().now());
+    Ok(member.page(Tab::Sessions, &page))
+}

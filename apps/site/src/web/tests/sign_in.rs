@@ -1,0 +1,110 @@
+//! Signing in, the first password, the lock, and forms from elsewhere.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use super::browser::Browser;
+use super::fixture::{NOW, PASSWORD, Site};
+use crate::web::password::first_account;
+
+// req: SES-06
+#[tokio::test]
+async fn the_first_account_has_to_change_its_password_before_anything_else() {
+    let site = Site::new().await;
+    let first = first_account(&site.store, None, NOW).await.expect("ran").expect("made");
+    assert!(first_account(&site.store, None, NOW).await.expect("ran").is_none());
+
+    let mut browser = Browser::new(&site);
+    let answer = browser.sign_in(first.name, &first.password).await;
+    let page = browser.follow(&answer).await.text();
+    assert!(page.contains("action=\"/login/password\""), "{page}");
+    let elsewhere = browser.get("/login/clients").await;
+    assert_eq!(elsewhere.header("location"), "/login/password");
+
+    let change = |new: &'static str, again: &'static str| {
+        [("old", first.password.clone()), ("new", new.to_owned()), ("again", again.to_owned())]
+    };
+    let form = async |browser: &mut Browser<'_>, fields: [(&str, String); 3]| {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.fill("/login/password", "/login/password", &fields).await
+    };
+    for (new, again) in
+        [("short", "short"), ("my-admin-word", "my-admin-word"), ("a-good-one-1", "b")]
+    {
+        let refused = form(&mut browser, change(new, again)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{new}");
+    }
+    let changed = form(&mut browser, change("harbour-lantern", "harbour-lantern")).await;
+    let page = browser.follow(&changed).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text().contains("Your password was changed"), "{}", page.text());
+    // It is said once.
+    assert!(!browser.get("/login/clients").await.text().contains("Your password was changed"));
+
+    let mut other = Browser::new(&site);
+    assert_eq!(other.sign_in("admin", &first.password).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(other.sign_in("admin", "harbour-lantern").await.header("location"), "/login");
+}
+
+// req: SES-06
+#[tokio::test]
+async fn wrong_passwords_lock_the_account_and_the_page_says_for_how_long() {
+    let site = Site::new().await;
+    site.person("ruth", true).await;
+    let mut browser = Browser::new(&site);
+    for _ in 0..store::LOGIN_TRIES {
+        let answer = browser.sign_in("ruth", "a guess").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text());
+    }
+    let locked = browser.sign_in("ruth", PASSWORD).await;
+    assert_eq!(locked.status, StatusCode::TOO_MANY_REQUESTS, "{}", locked.text());
+    let nobody = browser.sign_in("nobody", "a guess").await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED, "an unknown name looks like a wrong one");
+    site.pass(Duration::from_secs(61));
+    assert_eq!(browser.sign_in("ruth", PASSWORD).await.header("location"), "/login");
+}
+
+#[tokio::test]
+async fn a_form_from_elsewhere_changes_nothing() {
+    let site = Site::new().await;
+    site.person("ruth", true).await;
+    let mut browser = Browser::signed_in(&site, "ruth").await;
+    for form in ["", "csrf=", "csrf=0000", "csrf=%ff"] {
+        let forged = format!("{form}&name=mallory&admin=on");
+        let answer = browser.post("/login/users/add", &forged).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{form}: {}", answer.text());
+    }
+    assert_eq!(site.store.operators().list().await.expect("reads").len(), 1);
+    // Signing somebody in with a foreign form is no way either.
+    let mut fresh = Browser::new(&site);
+    let form = format!("csrf=abc&name=ruth&password={PASSWORD}");
+    assert_eq!(fresh.post("/login/sign-in", &form).await.status, StatusCode::FORBIDDEN);
+    assert!(!fresh.cookies.contains_key("__Host-sluis-site"));
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_by_signing_out_by_idling_and_at_the_latest_after_a_working_day() {
+    let site = Site::new().await;
+    site.person("ruth", true).await;
+    let mut browser = Browser::signed_in(&site, "ruth").await;
+    let mut copy = Browser::new(&site);
+    copy.cookies = browser.cookies.clone();
+    browser.fill("/login/account", "/login/sign-out", &[]).await;
+    assert!(!browser.cookies.contains_key("__Host-sluis-site"));
+    assert_eq!(copy.get("/login/clients").await.header("location"), "/login", "a copy is dead too");
+
+    let mut idle = Browser::signed_in(&site, "ruth").await;
+    site.pass(Duration::from_mins(61));
+    let answer = idle.get("/login/clients").await;
+    assert_eq!(answer.header("location"), "/login");
+
+    let mut busy = Browser::signed_in(&site, "ruth").await;
+    let mut half_hours = 0;
+    while busy.get("/login/clients").await.status == StatusCode::OK {
+        site.pass(Duration::from_mins(30));
+        half_hours += 1;
+        assert!(half_hours < 50, "it never ends");
+    }
+    assert_eq!(half_hours, 24);
+}
