@@ -111,7 +111,7 @@ fn run(task: Task) -> Result<()> {
 fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::run(workspace, &[Purpose::Build])?;
     let programs = Programs::build(workspace, Speed::Debug)?;
-    Step::cargo(workspace, &["run", "--locked", "--package", "sluis-e2e", "--bin", "demo", "--"])
+    Step::cargo(workspace, &["run", "--locked", "--package", "sluis-e2e", "--bin", "sluis-demo", "--"])
         .args(args)
         .envs(programs.envs())
         .run()

@@ -1,3 +1,238 @@
-//! `cargo xtask demo`.
+//! `cargo xtask demo`: an update server, an appliance and three Jump Clients, updated under live
+//! sessions, with a timeline of what happened and what anybody noticed.
 
-fn main() {}
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use sluis_e2e::appliance::{Appliance, Outcome, PASSWORD};
+use sluis_e2e::bins::client_program;
+use sluis_e2e::load::{self, percentile};
+use sluis_e2e::vendor::{Release, Vendor};
+use sluis_e2e::web::Load;
+
+/// Starts a whole Sluis on this machine and updates it while it works.
+#[derive(Parser)]
+struct Arguments {
+    /// End when the timeline is printed, instead of staying up for a person to try
+    #[arg(long)]
+    exit: bool,
+    /// Operator sessions that run during the updates
+    #[arg(long, default_value_t = 12)]
+    sessions: usize,
+    /// Keep everything in this folder instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+const CLIENTS: [&str; 3] = ["web-1", "db-1", "mail-1"];
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let (folder, _guard) = match &arguments.dir {
+        Some(dir) => (dir.clone(), None),
+        None => {
+            let made = tempfile::TempDir::with_prefix("sluis-demo-")?;
+            (made.path().to_owned(), Some(made))
+        }
+    };
+    let mut timeline = Timeline::new();
+    let mut vendor = Vendor::new(&folder.join("vendor"))?;
+    timeline.note("keys made: root and targets 2 of 3, delegations base, site, agent");
+    vendor.publish(&Release {
+        version: "1.0.0",
+        revision: 1,
+        schema: 1,
+        notes: "The first release.",
+        site_requires: None,
+        more: &[],
+    })?;
+    let updates = vendor.serve()?;
+    timeline.note(&format!("1.0.0 (rev 1) published, update server at {updates}"));
+
+    let enrolment = vendor.customer("Harbour", "localhost")?;
+    let package = vendor.package("base", "1.0.0", 1)?;
+    let mut appliance = Appliance::new(&folder.join("harbour"), &package, &vendor, &enrolment)?;
+    appliance.start()?;
+    appliance.sign_in()?;
+    timeline.note(&format!("appliance at https://{}, without a site yet", appliance.address));
+    let outcome = appliance.install("site", "1.0.0")?;
+    good(&outcome, &appliance)?;
+    timeline.installed("site 1.0.0 (rev 1), the first", &outcome);
+
+    let token = appliance.site_sign_in()?;
+    for name in CLIENTS {
+        appliance.agent(name, &token, &client_program("sluis-agent"))?;
+    }
+    appliance.wait_clients(&token, CLIENTS.len(), None, Duration::from_secs(30))?;
+    let console = appliance.console("ada")?;
+    timeline.note("three Jump Clients enrolled, a console signed in");
+
+    vendor.publish(&Release {
+        version: "1.1.0",
+        revision: 2,
+        schema: 2,
+        notes: "Each session's page lists its legs: when it moved, and how long it stood still.\nAuditors asked for it.",
+        site_requires: Some("base >=1.1"),
+        more: &[],
+    })?;
+    timeline.note("1.1.0 (rev 2) published: new base, new site with a schema change, new agents");
+
+    let lines = 6000;
+    let sessions = (0..arguments.sessions)
+        .map(|i| load::tick(&console, CLIENTS[i % CLIENTS.len()], lines, 10))
+        .collect::<Result<Vec<_>>>()?;
+    let mut typing = load::typing(&console, CLIENTS[0])?;
+    for session in &sessions {
+        session.wait_running()?;
+    }
+    typing.type_line()?;
+    let http = Load::start(appliance.web.clone(), "/check_health");
+    timeline.note(&format!(
+        "{} sessions print a line every 10 ms, one is typed into, HTTP requests run",
+        sessions.len()
+    ));
+
+    for (kind, label) in [("base", "base 1.1.0 (rev 2)"), ("site", "site 1.1.0 (rev 2)")] {
+        let outcome = appliance.install(kind, "1.1.0")?;
+        good(&outcome, &appliance)?;
+        timeline.installed(label, &outcome);
+        typing.type_line()?;
+    }
+    let after =
+        appliance.wait_clients(&token, CLIENTS.len(), Some("1.1.0"), Duration::from_mins(2))?;
+    timeline.note(&format!(
+        "all Jump Clients run 1.1.0, {:.1} s after the site, under their sessions",
+        after.as_secs_f64()
+    ));
+    typing.type_line()?;
+
+    let seen = http.finish();
+    let mut delays = Vec::new();
+    let count = sessions.len();
+    for session in sessions {
+        delays.extend(session.finish()?.delays_us);
+    }
+    let typed = typing.finish()?;
+    timeline.print();
+    println!();
+    println!(
+        "sessions        {count} of {count} ran to their end, 0 dropped; {typed} lines typed and echoed"
+    );
+    println!("lines           {} came, 0 missing, 0 doubled", delays.len());
+    println!(
+        "stall           p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
+        ms(percentile(&mut delays, 50.0)),
+        ms(percentile(&mut delays, 99.0)),
+        ms(percentile(&mut delays, 100.0))
+    );
+    println!(
+        "HTTP requests   {} answered, {} failed, slowest {:.1} ms",
+        seen.answered,
+        seen.failed,
+        seen.worst.as_secs_f64() * 1000.0
+    );
+    ensure!(
+        seen.failed == 0,
+        "{} requests failed; the first: {:?}",
+        seen.failed,
+        seen.first_failure
+    );
+    if arguments.exit {
+        return Ok(());
+    }
+    stay(&vendor, &appliance, &updates, &folder)
+}
+
+/// Fails with what the appliance says when an install did not end well.
+fn good(outcome: &Outcome, appliance: &Appliance) -> Result<()> {
+    let committed = matches!(outcome.phase.as_str(), "committed" | "contracted" | "idle");
+    ensure!(
+        committed,
+        "the install ended in {}: {}\n{}",
+        outcome.phase,
+        outcome.text,
+        appliance.log()
+    );
+    Ok(())
+}
+
+fn stay(
+    vendor: &Vendor,
+    appliance: &Appliance,
+    updates: &str,
+    folder: &std::path::Path,
+) -> Result<()> {
+    vendor.publish(&Release {
+        version: "1.2.0",
+        revision: 3,
+        schema: 2,
+        notes: "Install me by hand: /appliance > Updates > Check for Updates.",
+        site_requires: Some("base >=1.2"),
+        more: &[],
+    })?;
+    println!();
+    println!(
+        "It stays up until you press Ctrl-C. 1.2.0 (rev 3) is published: install it yourself."
+    );
+    println!();
+    println!("  appliance   https://{}/appliance   admin / {PASSWORD}", appliance.address);
+    println!("  site        https://{}/login       admin / {PASSWORD}", appliance.address);
+    println!(
+        "  updates     {updates}   admin / see {}",
+        folder.join("vendor/update/page.password").display()
+    );
+    println!(
+        "  console     {} --home {} jump web-1",
+        sluis_e2e::bins::program("sluis").display(),
+        folder.join("harbour/console-ada").display()
+    );
+    println!();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(tokio::signal::ctrl_c()).context("Ctrl-C cannot be waited for")
+}
+
+fn ms(us: u64) -> f64 {
+    us as f64 / 1000.0
+}
+
+struct Timeline {
+    began: Instant,
+    lines: Vec<(Duration, String)>,
+}
+
+impl Timeline {
+    fn new() -> Self {
+        Self { began: Instant::now(), lines: Vec::new() }
+    }
+
+    /// Notes an event, and says it at once: the demo takes minutes.
+    fn note(&mut self, text: &str) {
+        self.at(self.began.elapsed(), text.to_owned());
+    }
+
+    fn at(&mut self, at: Duration, text: String) {
+        eprintln!("{:7.1} s  {text}", at.as_secs_f64());
+        self.lines.push((at, text));
+    }
+
+    fn installed(&mut self, what: &str, outcome: &Outcome) {
+        let end = self.began.elapsed();
+        let begin = end.saturating_sub(outcome.took);
+        for (at, phase) in &outcome.phases {
+            self.lines.push((begin + *at, format!("  {what}: {phase}")));
+        }
+        self.at(end, format!("{what} installed in {:.1} s", outcome.took.as_secs_f64()));
+    }
+
+    fn print(&self) {
+        println!();
+        println!("Timeline");
+        let mut lines = self.lines.clone();
+        lines.sort_by_key(|(at, _)| *at);
+        for (at, text) in lines {
+            println!("{:7.1} s  {text}", at.as_secs_f64());
+        }
+    }
+}
