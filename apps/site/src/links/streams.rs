@@ -34,7 +34,7 @@ pub(super) async fn serve(site: Arc<Site>, entry: Arc<Entry>, key: PublicKey, st
         Message::OpenSession(ask) if !is_agent => {
             open(&site, &entry, key, ask, reader, writer).await;
         }
-        Message::OpenApi(_) if !is_agent => site.serve_api(key, reader.into_stream(writer)).await,
+        Message::OpenApi(_) => site.serve_api(key, reader.into_stream(writer)).await,
         _ => {
             let text = "this site does not know what that stream is for";
             let _ = writer.message(Refused::new(RefusedCode::Other, text)).await;
