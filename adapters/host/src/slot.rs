@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use install::Disk;
-use release::{Manifest, ManifestError, PackageRef, Sha256, VerifiedPackage};
+use release::{Manifest, ManifestError, Sha256, VerifiedPackage};
 
 use crate::digest::sha256_of;
 use crate::{Fs, unpack};
@@ -78,9 +78,14 @@ impl<F: Fs> Slots<F> {
         let disk = |source| SlotError::Disk { path: archive.to_owned(), source };
         let mut file = self.fs.open(archive).map_err(disk)?;
         let (sha256, _) = sha256_of(&mut file).map_err(disk)?;
-        let manifest = unpack::manifest_of(&self.fs, archive)?;
+        let manifest = Manifest::parse(&unpack::manifest_of(&self.fs, archive)?)?;
         unpack::unpack(self, &manifest, sha256, archive)?;
         Ok((manifest, sha256))
+    }
+
+    /// The bytes of the manifest that a package file begins with; they prove nothing by themselves.
+    pub fn manifest_in(&self, archive: &Path) -> Result<Vec<u8>, SlotError> {
+        unpack::manifest_of(&self.fs, archive)
     }
 
     /// The manifest in a slot.
@@ -126,10 +131,9 @@ impl<F: Fs> Slots<F> {
         Ok(Disk { slots, downloads })
     }
 
-    /// Removes slots and downloads that nothing in `keep` names.
-    pub fn collect(&self, keep: &[PackageRef]) -> io::Result<()> {
-        let mut kept: BTreeSet<String> =
-            keep.iter().map(|package| package.sha256.to_string()).collect();
+    /// Removes slots and downloads that neither a pointer nor `keep` names.
+    pub fn collect(&self, keep: &[Sha256]) -> io::Result<()> {
+        let mut kept: BTreeSet<String> = keep.iter().map(ToString::to_string).collect();
         for kind in
             [model::PackageKind::Base, model::PackageKind::Site, model::PackageKind::License]
         {
@@ -145,8 +149,11 @@ impl<F: Fs> Slots<F> {
         let downloads = self.root.join("downloads");
         for name in self.fs.list(&downloads)? {
             let hash = name.split('.').next().unwrap_or_default();
-            if !keep.iter().any(|package| package.sha256.to_string() == hash) {
-                self.fs.remove_file(&downloads.join(name))?;
+            if !keep.iter().any(|package| package.to_string() == hash) {
+                let path = downloads.join(&name);
+                if self.fs.remove_file(&path).is_err() {
+                    self.fs.remove_tree(&path)?;
+                }
             }
         }
         Ok(())

@@ -41,8 +41,8 @@ pub fn unpack<F: Fs>(
     result
 }
 
-/// The manifest that an archive begins with.
-pub fn manifest_of<F: Fs>(fs: &F, archive: &Path) -> Result<Manifest, SlotError> {
+/// The bytes of the manifest that an archive begins with.
+pub fn manifest_of<F: Fs>(fs: &F, archive: &Path) -> Result<Vec<u8>, SlotError> {
     let disk = |source| SlotError::Disk { path: archive.to_owned(), source };
     let broken = |error: io::Error| SlotError::Package {
         package: archive.display().to_string(),
@@ -55,7 +55,7 @@ pub fn manifest_of<F: Fs>(fs: &F, archive: &Path) -> Result<Manifest, SlotError>
     let first = first.ok_or_else(|| broken(io::Error::other("its first member is no manifest")))?;
     let mut json = vec![];
     first.take(limits::MANIFEST_BYTES as u64 + 1).read_to_end(&mut json).map_err(broken)?;
-    Ok(Manifest::parse(&json)?)
+    Ok(json)
 }
 
 struct Work<'a, F> {

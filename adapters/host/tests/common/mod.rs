@@ -1,6 +1,8 @@
 //! Small real packages: a tar in zstd with its manifest.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod appliance;
+
 use model::{PackageKind, Release};
 use release::{FileEntry, Manifest, PackageRef, fixtures};
 use sluis_host::sha256_of;
