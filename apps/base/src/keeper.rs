@@ -1,0 +1,230 @@
+//! The keeper: a small process that opens the sockets and keeps a base running on them.
+//!
+//! It starts the base from `current/base` and starts it again when it dies or falls silent.
+//! A base that is on trial is not in `current/base` yet, so a new base that crashes or hangs is followed by the old
+//! one without any decision here. Generations of the site outlive a base: they become children of the keeper.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use host::{Ended, Launch, Message, NotifySocket, Process};
+use model::PackageKind;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::Config;
+use crate::paths::Paths;
+
+/// How long a base has to run for its next crash not to count as one more in a row.
+const STEADY: Duration = Duration::from_secs(30);
+/// Crashes in a row after which the kept base is tried for once.
+const CRASHES_MAX: u32 = 4;
+/// How long a base has to end all generations when the appliance is stopped.
+const STOP: Duration = Duration::from_secs(30);
+/// Says how the last base ended, to the next one.
+pub const LAST_EXIT: &str = "SLUIS_LAST_EXIT";
+/// The pid of the keeper.
+pub const KEEPER_PID: &str = "SLUIS_KEEPER_PID";
+
+pub fn run(paths: &Paths) -> anyhow::Result<ExitCode> {
+    let config = Config::load(paths)?;
+    become_current(paths);
+    let _lock = lock(paths)?;
+    host::adopt_orphans().context("the keeper cannot adopt processes")?;
+    let sockets = open(paths, &config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(keep(paths, &config, &sockets))
+}
+
+/// Runs the keeper from the slot that runs, so that it is as new as the base when the appliance starts.
+fn become_current(paths: &Paths) {
+    use std::os::unix::process::CommandExt;
+    const MARK: &str = "SLUIS_KEEPER_IS_CURRENT";
+    let program = paths.pointer("current", PackageKind::Base).join("bin/sluis-base");
+    let same = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
+    if std::env::var_os(MARK).is_some() || same(&program, Path::new("/proc/self/exe")) {
+        return;
+    }
+    let error = std::process::Command::new(&program)
+        .args(["run", "--data"])
+        .arg(&paths.data)
+        .env(MARK, "1")
+        .exec();
+    tracing::warn!(program = %program.display(), %error, "Keeping on with this program");
+}
+
+/// Held for as long as the keeper runs.
+fn lock(paths: &Paths) -> anyhow::Result<File> {
+    let path = paths.run().join("keeper.lock");
+    let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("{} is run by another process already; stop it first", paths.data.display());
+    }
+    Ok(file)
+}
+
+/// The sockets that outlive every base, by name.
+type Sockets = Vec<(&'static str, OwnedFd)>;
+
+fn open(paths: &Paths, config: &Config) -> anyhow::Result<Sockets> {
+    let mut sockets: Sockets = vec![];
+    for address in &config.listen {
+        let listener = std::net::TcpListener::bind(address).with_context(|| {
+            format!("{address} cannot be listened on; see `listen` in {}", paths.config().display())
+        })?;
+        // The standard library's backlog of 128 is too short for clients that all come back at once.
+        rustix::net::listen(&listener, 4096)?;
+        listener.set_nonblocking(true)?;
+        sockets.push(("https", listener.into()));
+    }
+    let path = paths.base_socket();
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)
+        .with_context(|| format!("{} cannot be listened on", path.display()))?;
+    listener.set_nonblocking(true)?;
+    sockets.push(("base", listener.into()));
+    Ok(sockets)
+}
+
+async fn keep(paths: &Paths, config: &Config, sockets: &Sockets) -> anyhow::Result<ExitCode> {
+    let watchdog = NotifySocket::from_fd(NotifySocket::bind(&paths.keeper_socket())?)?;
+    let mut signals = Signals::new()?;
+    let mut crashes = 0;
+    let mut last_exit = String::new();
+    loop {
+        let program = program(paths, crashes);
+        let started = Instant::now();
+        let base = start(paths, &program, sockets, &last_exit)?;
+        tracing::info!(pid = base.pid(), program = %program.display(), "Base started");
+        let silence = Duration::from_secs(config.limits.watchdog_s);
+        let how = watch(&base, &watchdog, &mut signals, silence).await;
+        let ended = match how {
+            Over::Asked => {
+                base.terminate();
+                if tokio::time::timeout(STOP, base.ended()).await.is_err() {
+                    base.kill();
+                    base.ended().await;
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            Over::Ended(Ended::Exited(0)) => return Ok(ExitCode::SUCCESS),
+            Over::Ended(ended) => ended.to_string(),
+            Over::Silent => {
+                base.kill();
+                base.ended().await;
+                format!("it said nothing for {} s and was killed", silence.as_secs())
+            }
+        };
+        crashes = if started.elapsed() > STEADY { 0 } else { crashes + 1 };
+        tracing::error!(reason = ended, crashes, "Base ended; starting it again");
+        last_exit = ended;
+        let wait =
+            Duration::from_millis(100 * u64::from(crashes * crashes)).min(Duration::from_secs(5));
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// The base of the current slot, or for once that of the kept slot when the current one keeps crashing.
+fn program(paths: &Paths, crashes: u32) -> PathBuf {
+    let of = |which| paths.pointer(which, PackageKind::Base).join("bin/sluis-base");
+    let kept = of("previous");
+    if crashes > 0 && crashes.is_multiple_of(CRASHES_MAX) && kept.exists() {
+        kept
+    } else {
+        of("current")
+    }
+}
+
+fn start(
+    paths: &Paths,
+    program: &Path,
+    sockets: &Sockets,
+    last_exit: &str,
+) -> anyhow::Result<Process> {
+    // The real path, so that the base sees which slot it runs from.
+    let program = program
+        .canonicalize()
+        .with_context(|| format!("{} is missing: no base can be started", program.display()))?;
+    let pid = host::launch_process(Launch {
+        launcher: Path::new("/proc/self/exe"),
+        program: &program,
+        args: vec!["serve".into(), "--data".into(), paths.data.clone().into()],
+        env: vec![
+            ("NOTIFY_SOCKET", paths.keeper_socket().into()),
+            (LAST_EXIT, last_exit.into()),
+            (KEEPER_PID, std::process::id().to_string().into()),
+        ],
+        sockets: sockets.iter().map(|(name, fd)| (*name, fd.as_fd())).collect(),
+    })?;
+    Ok(Process::open(pid)?)
+}
+
+/// Why watching a base came to an end.
+enum Over {
+    /// The appliance is to be stopped.
+    Asked,
+    /// The base ended.
+    Ended(Ended),
+    /// The base says nothing any more.
+    Silent,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    child: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            child: signal(SignalKind::child())?,
+        })
+    }
+}
+
+async fn watch(
+    base: &Process,
+    watchdog: &NotifySocket,
+    signals: &mut Signals,
+    silence: Duration,
+) -> Over {
+    let mut heard = Instant::now();
+    loop {
+        tokio::select! {
+            ended = base.ended() => return Over::Ended(ended),
+            _ = signals.terminate.recv() => return Over::Asked,
+            _ = signals.interrupt.recv() => return Over::Asked,
+            _ = signals.child.recv() => if let Some(ended) = reap(base.pid()) {
+                return Over::Ended(ended);
+            },
+            said = watchdog.next() => match said {
+                Ok(said) if said.contains(&Message::Watchdog) => heard = Instant::now(),
+                _ => {}
+            },
+            () = tokio::time::sleep_until((heard + silence).into()) => return Over::Silent,
+        }
+    }
+}
+
+/// Buries children of bases that died before them; answers how the base ended if it was buried on the way.
+fn reap(base: u32) -> Option<Ended> {
+    use rustix::process::{WaitOptions, wait};
+    let mut how = None;
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if pid.as_raw_nonzero().get().unsigned_abs() == base {
+            let signal = status.terminating_signal().map(Ended::Signalled);
+            how = status.exit_status().map(Ended::Exited).or(signal).or(Some(Ended::Unknown));
+        }
+    }
+    how
+}
