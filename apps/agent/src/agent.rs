@@ -45,8 +45,15 @@ pub async fn serve(data: &Path, config: Config, release: Release) -> Result<()> 
         token: None,
         tls: link::client_config(),
     };
-    let agent =
-        Agent { data: data.to_owned(), config, release, keeper, proof: Proof::None, told: None };
+    let agent = Agent {
+        data: data.to_owned(),
+        config,
+        release,
+        keeper,
+        // Beside the dialling: while both run, inherited sessions stand still.
+        self_test: Some(tokio::spawn(selftest::run())),
+        told: None,
+    };
     agent.run(dialer, inherited).await
 }
 
@@ -68,23 +75,13 @@ fn inherited(_: &KeeperHandle) -> Result<Option<Inherited>> {
     Ok(None)
 }
 
-/// How far this process has come in showing that it works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
-    /// It has not reached the site yet.
-    None,
-    /// It has, and the self-test runs.
-    Running,
-    /// The keeper knows that it works.
-    Done,
-}
-
 struct Agent {
     data: PathBuf,
     config: Config,
     release: Release,
     keeper: KeeperHandle,
-    proof: Proof,
+    /// Until the site is reached for the first time.
+    self_test: Option<JoinHandle<Result<(), String>>>,
     /// The failure that the site was told of last.
     told: Option<Failure>,
 }
@@ -213,9 +210,8 @@ impl Visit {
                 self.status.connected = true;
                 self.status.text = format!("to site version {version} (rev {revision})");
                 self.busy = Instant::now();
-                if agent.proof == Proof::None {
-                    agent.proof = Proof::Running;
-                    tokio::spawn(prove(agent.keeper.clone(), self.done.0.clone()));
+                if let Some(tested) = agent.self_test.take() {
+                    tokio::spawn(prove(tested, agent.keeper.clone(), self.done.0.clone()));
                 }
                 self.tell_failure(agent).await;
             }
@@ -269,7 +265,6 @@ impl Visit {
     async fn finish(&mut self, agent: &mut Agent, done: Done) {
         match done {
             Done::Proof(Ok(())) => {
-                agent.proof = Proof::Done;
                 tracing::info!(release = %agent.release, "Version works here");
                 let _ = self.orders.send(Order::Thaw).await;
                 let own = UpgradeAvailable {
@@ -387,9 +382,13 @@ fn release_of(upgrade: &UpgradeAvailable) -> Result<Release> {
     Ok(Release { version, revision: Revision(upgrade.revision) })
 }
 
-/// Runs the self-test and lets the keeper save that this version works.
-async fn prove(keeper: KeeperHandle, done: mpsc::Sender<Done>) {
-    let tested = selftest::run().await;
+/// The site is reached: when the self-test passes too, the keeper saves that this version works.
+async fn prove(
+    tested: JoinHandle<Result<(), String>>,
+    keeper: KeeperHandle,
+    done: mpsc::Sender<Done>,
+) {
+    let tested = tested.await.unwrap_or_else(|_| Err("it broke off".to_owned()));
     if tested.is_ok() {
         keeper.proven().await;
     }

@@ -6,7 +6,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{Revision, SessionId, Version};
 use release::{ClientBuild, ClientKind};
@@ -142,11 +142,18 @@ async fn an_agent_replaces_itself_under_a_live_session() {
     read_output(&mut reader, &writer, &mut output, Some("line 50\r")).await;
     first.control.1.message(publish(&site, 1, &own_program())).await.unwrap();
     read_output(&mut reader, &writer, &mut output, None).await;
+    let gone = Instant::now();
 
     let (hello, link) = site.link().await;
     assert_eq!((hello.software.as_str(), hello.revision), ("1.1.0", 2));
     let mut second = Agent::new(link).await;
     let (mut reader, writer) = second.resumed(&output).await;
+    let more = output.len() + 100;
+    while output.len() < more {
+        let next = format!("line {}\r", String::from_utf8_lossy(&output).lines().count());
+        read_output(&mut reader, &writer, &mut output, Some(&next)).await;
+    }
+    println!("output stood still for {} ms", gone.elapsed().as_millis());
     let exit = read_output(&mut reader, &writer, &mut output, None).await.expect("an exit");
     assert_eq!(String::from_utf8(output).unwrap(), counted());
     assert_eq!(exit.status, Some(42));

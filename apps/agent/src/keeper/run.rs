@@ -26,8 +26,10 @@ use crate::update::slots::{Installed, Slot, Slots};
 /// How long the serving process may take to end when it is told to.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Ends of other processes that are remembered for the serving process.
-const EXITS_MAX: usize = 4096;
+/// How long the end of a session is remembered for a serving process that was not there to hear it.
+///
+/// Longer than a version may be on trial, and short enough that no process id comes round again.
+const EXIT_KEPT: Duration = Duration::from_mins(5);
 
 /// Keeps the agent of that data folder running until a signal ends it.
 pub async fn run(data: &Path) -> Result<()> {
@@ -101,7 +103,7 @@ struct Shell {
     child: Option<Child>,
     held: Held,
     /// Ends of sessions whose parent became this process.
-    exits: HashMap<u32, SessionOutcome>,
+    exits: HashMap<u32, (SessionOutcome, Instant)>,
     status: ServeStatus,
     began: Instant,
 }
@@ -257,7 +259,8 @@ impl Shell {
         self.on(Event::Heard).await;
         let beat_ms = self.limits.beat().as_millis() as u64;
         self.say(&ToServe::Welcome { beat_ms }).await;
-        for (pid, outcome) in self.exits.clone() {
+        self.exits.retain(|_, (_, ended)| ended.elapsed() < EXIT_KEPT);
+        for (pid, (outcome, _)) in self.exits.clone() {
             self.say(&ToServe::Exited { pid, outcome }).await;
         }
         self.tell_failure().await;
@@ -307,10 +310,8 @@ impl Shell {
     }
 
     async fn note_exit(&mut self, pid: u32, outcome: SessionOutcome) {
-        if self.exits.len() >= EXITS_MAX {
-            self.exits.clear();
-        }
-        self.exits.insert(pid, outcome.clone());
+        self.exits.retain(|_, (_, ended)| ended.elapsed() < EXIT_KEPT);
+        self.exits.insert(pid, (outcome.clone(), Instant::now()));
         self.say(&ToServe::Exited { pid, outcome }).await;
     }
 
