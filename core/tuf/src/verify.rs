@@ -1,6 +1,7 @@
 //! From bytes to a body that enough keys have signed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,6 +12,9 @@ use crate::hex;
 use crate::key::{Key, KeyId};
 use crate::schema::Metadata;
 use crate::sign::Signature;
+
+/// Versions count from 1, and there is always a next one.
+const VERSIONS: RangeInclusive<u64> = 1..=i64::MAX as u64;
 
 /// A metadata file that was read and not yet believed.
 #[derive(Debug, Clone)]
@@ -83,8 +87,8 @@ impl Envelope {
         if body.spec_version().split('.').next() != Some("1") {
             return Err(Reason::SpecVersion(body.spec_version().to_owned()));
         }
-        if body.version() == 0 {
-            return Err(Reason::Malformed("the version is 0, the first one is 1".into()));
+        if !VERSIONS.contains(&body.version()) {
+            return Err(Reason::Malformed(format!("{} is no version", body.version())));
         }
         body.check().map_err(Reason::Malformed)?;
         Ok(body)

@@ -214,3 +214,17 @@ fn deep_nesting_is_an_error_and_no_panic() {
     let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     decode(format!("{{\"signatures\":[],\"signed\":{{\"x\":{deep}}}}}").as_bytes());
 }
+
+#[test]
+fn a_root_without_a_next_version_is_an_error_and_no_panic() {
+    for version in [0, u64::MAX, u64::MAX - 1] {
+        let mut last = root();
+        last.version = version;
+        assert!(read_root(&sign(last)).is_err(), "{version}");
+    }
+    let mut last = root();
+    last.version = i64::MAX as u64;
+    let stored = Stored { root: sign(last), ..Stored::default() };
+    let refresh = Refresh::new(stored, NOW, Limits::default()).expect("a root");
+    assert_eq!(refresh.want().expect("the next root").file, "9223372036854775808.root.json");
+}
