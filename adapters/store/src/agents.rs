@@ -128,9 +128,9 @@ pub struct Enrolment {
     pub name: String,
     /// Its identity, proven by its link.
     pub key: PublicKey,
-    /// The operating system.
+    /// The operating system; may be empty.
     pub os: String,
-    /// The processor architecture.
+    /// The processor architecture; may be empty.
     pub arch: String,
     /// The software it runs.
     pub release: Release,
@@ -186,8 +186,10 @@ impl Agents {
     pub async fn enrol(&self, new: Enrolment, now: Timestamp) -> Result<Agent> {
         self.0.caller.site("enrol Jump Clients")?;
         let name = line("Name", &new.name, 64)?;
-        let (os, arch) =
-            (line("Operating system", &new.os, 64)?, line("Architecture", &new.arch, 32)?);
+        let (os, arch) = (
+            line_or_empty("Operating system", &new.os, 64)?,
+            line_or_empty("Architecture", &new.arch, 32)?,
+        );
         let store = &self.0.store;
         let writing = store.write(Commit::Synced).await?;
         let known = agent::Entity::find()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::{Db, NOW, agent, caller, later, operator, session};
 use model::{Generation, SessionOutcome, SessionState};
 use sluis_store::{Error, LEVEL_MAX, Leg, Migrated, NewLeg, SessionEnd, Store, migrate};
+use sqlx::Connection;
 
 fn leg(new: &sluis_store::NewSession, resumed_from: Option<u64>, stall_ms: u64) -> NewLeg {
     NewLeg {
@@ -72,6 +73,20 @@ async fn a_file_that_is_no_database_is_told_apart_and_left_alone() {
     let error = migrate(&path, 1, NOW).await.expect_err("garbage");
     assert!(matches!(error, Error::HostDamaged { .. }), "{error:?}");
     assert_eq!(std::fs::read(&path).expect("reads"), [b'x'; 8192]);
+}
+
+#[tokio::test]
+async fn a_program_stays_away_from_a_database_that_dropped_what_it_needs() {
+    let db = Db::new(2).await;
+    let url = format!("sqlite://{}", db.path().display());
+    let mut later_release = sqlx::SqliteConnection::connect(&url).await.expect("opens");
+    let contract = "INSERT INTO schema_level (level, oldest_program, applied_at) VALUES (3, 2, 0)";
+    sqlx::query(contract).execute(&mut later_release).await.expect("contracts");
+    let error = Store::open(&db.path(), 1, Generation(1)).await.map(drop).expect_err("too old");
+    assert!(matches!(error, Error::SchemaAhead { oldest: 2, level: 1, .. }), "{error}");
+    let error = migrate(&db.path(), 1, NOW).await.expect_err("too old");
+    assert!(matches!(error, Error::SchemaAhead { .. }), "{error}");
+    db.open(2, 1).await.probe_write(NOW).await.expect("its neighbour goes on");
 }
 
 // What makes the hand-over, and the way back from it, possible: the older program goes on.

@@ -1,6 +1,5 @@
 //! Whether the site can do its work: for load balancers, and in detail for the API.
 
-use std::path::Path;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::web::{WebState, secrets};
+use crate::web::WebState;
 
 /// Anybody may ask, and a check writes to the disk: so one check serves all who ask within a second.
 const FRESH: Duration = Duration::from_secs(1);
@@ -38,7 +37,7 @@ impl Health {
         {
             return checks.clone();
         }
-        let checks = vec![database(state).await, recordings(&state.recordings).await];
+        let checks = vec![database(state).await, recordings(state).await];
         *last = Some((Instant::now(), checks.clone()));
         checks
     }
@@ -53,8 +52,10 @@ async fn database(state: &WebState) -> Check {
     Check { name: "database", ok, text }
 }
 
-async fn recordings(folder: &Path) -> Check {
-    let probe = folder.join(format!(".probe-{}", &secrets::token()[..16]));
+async fn recordings(state: &WebState) -> Check {
+    let folder = &state.recordings;
+    // One name for each generation: what a cut check leaves behind is overwritten by the next.
+    let probe = folder.join(format!(".probe-{}", state.store.generation()));
     let written = tokio::fs::write(&probe, b"probe").await;
     let (ok, text) = match written {
         Ok(()) => (true, "writable".to_owned()),

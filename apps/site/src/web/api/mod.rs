@@ -1,6 +1,22 @@
 //! The JSON API below `/api/v1`: over TLS with a bearer token, inside a link with the link's proof.
 //!
 //! An answer that is no success is `{ error, remedy }`. Moments are milliseconds since 1970.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST login` `{ name, password }` | `{ token, expires, must_change_password, name, admin, identity }` |
+//! | `POST logout` | `{}`; ends the token, or the console's registration inside its link |
+//! | `POST password` `{ old, new }` | `{}`; every token of the account ends |
+//! | `GET account`, `GET about` | who asks; what serves |
+//! | `GET users`, `POST users` `{ name, display_name, admin }` | accounts; the new one with its first password |
+//! | `POST users/{id}/disable`, `…/enable`, `…/reset` | the account; after a reset with its first password |
+//! | `GET jump-clients`, `GET jump-clients/{id or name}`, `DELETE …/{id}` | Jump Clients with state, version, revision |
+//! | `GET enrolment-tokens`, `POST` `{ name, group, mode, uses, hours }`, `DELETE …/{id}` | `{ …, text, commands }` for a new one |
+//! | `GET sessions?before=ID&limit=N`, `GET sessions/{id}`, `POST sessions/{id}/end` | `{ live, past, older }`; one with its `legs` |
+//! | `GET recordings?before=ID&limit=N`, `GET recordings/{session}` | `{ recordings, older }`; the asciicast file, also in part |
+//! | `GET consoles`, `POST consoles` `{ name }` inside a link, `DELETE consoles/{id}` | `{ id, expires, operator }` for a new one |
+//! | `GET audit?before=ID&limit=N` | the audit log, newest first |
+//! | `GET check_health` | `{ ok, version, checks, … }` with 200 or 500 |
 
 mod about;
 mod accounts;
