@@ -28,6 +28,8 @@ pub use journal::{Journal, JournalError};
 pub use launch::{LAUNCH, Launch, inherited_sockets, keep_over_exec, launch_main, launch_process};
 pub use model_fs::ModelFs;
 pub use notify::{Message, NotifySocket, notify};
-pub use process::{Ended, Found, Process, adopt_orphans, running_generations};
+pub use process::{
+    Ended, Found, Process, adopt_orphans, running_generations, sockets_of, stray_bases,
+};
 pub use saved::{load_json, save_json, write_atomic};
 pub use slot::{SlotError, Slots};

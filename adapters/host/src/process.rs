@@ -47,12 +47,15 @@ impl Process {
     ///
     /// A child that was not waited for cannot lose its pid to another; for others, hold it soon after finding it.
     pub fn open(pid: u32) -> io::Result<Self> {
-        let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
-        let fd = pidfd_open(pid, PidfdFlags::empty())?;
+        let fd = Self::open_fd(pid)?;
+        let pid = pid_of(pid)?;
         // SAFETY: an `OwnedFd` is always the same open descriptor and closes it only when dropped, after deregistration.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
         Ok(Self { pid, fd })
+    }
+
+    fn open_fd(pid: u32) -> io::Result<OwnedFd> {
+        Ok(pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
     }
 
     /// Its pid.
@@ -95,6 +98,11 @@ impl Process {
     }
 }
 
+fn pid_of(pid: u32) -> io::Result<Pid> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+}
+
 /// A generation found running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -123,6 +131,51 @@ pub fn running_generations(run: &Path, parents: &[u32]) -> io::Result<Vec<Found>
     Ok(found)
 }
 
+/// The value of a variable in the environment that a process was started with.
+fn variable(pid: u32, name: &str) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// A copy of the sockets that another process was given, by name.
+///
+/// Only root, or who may trace that process, gets them.
+pub fn sockets_of(pid: u32) -> io::Result<Vec<(String, OwnedFd)>> {
+    let process = Process::open_fd(pid)?;
+    let names = variable(pid, "LISTEN_FDNAMES").unwrap_or_default();
+    let names = names.split(':').filter(|name| !name.is_empty());
+    names
+        .zip(3..)
+        .map(|(name, number)| {
+            let flags = rustix::process::PidfdGetfdFlags::empty();
+            let fd = rustix::process::pidfd_getfd(&process, number, flags)?;
+            Ok((name.to_owned(), fd))
+        })
+        .collect()
+}
+
+/// Finds bases that run for a data directory although their keeper is gone.
+pub fn stray_bases(data: &Path) -> io::Result<Vec<u32>> {
+    let own = std::process::id();
+    let mut found = vec![];
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let args: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
+        let serves = args.get(1) == Some(&&b"serve"[..]) && args.get(2) == Some(&&b"--data"[..]);
+        let here = args.get(3) == Some(&data.as_os_str().as_encoded_bytes());
+        if pid != own && serves && here {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
 fn generation_of(pid: u32, run: &Path, parents: &[u32]) -> Option<Found> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; after it come state and parent.
@@ -131,14 +184,7 @@ fn generation_of(pid: u32, run: &Path, parents: &[u32]) -> Option<Found> {
     if state == "Z" || !parents.contains(&parent) {
         return None;
     }
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let value = |name: &str| {
-        environment
-            .split(|byte| *byte == 0)
-            .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
-            .find(|(found, _)| *found == name)
-            .map(|(_, value)| value.to_owned())
-    };
+    let value = |name: &str| variable(pid, name);
     if Path::new(&value("SLUIS_RUN")?) != run {
         return None;
     }

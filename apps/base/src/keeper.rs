@@ -5,6 +5,7 @@
 //! one without any decision here. Generations of the site outlive a base: they become children of the keeper.
 
 use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -35,9 +36,11 @@ pub fn run(paths: &Paths) -> anyhow::Result<ExitCode> {
     become_current(paths);
     let _lock = lock(paths)?;
     host::adopt_orphans().context("the keeper cannot adopt processes")?;
-    let sockets = open(paths, &config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(keep(paths, &config, &sockets))
+    runtime.block_on(async {
+        let sockets = open(paths, &config, take_over(paths).await?)?;
+        keep(paths, &config, &sockets).await
+    })
 }
 
 /// Runs the keeper from the slot that runs, so that it is as new as the base when the appliance starts.
@@ -70,14 +73,43 @@ fn lock(paths: &Paths) -> anyhow::Result<File> {
 /// The sockets that outlive every base, by name.
 type Sockets = Vec<(&'static str, OwnedFd)>;
 
-fn open(paths: &Paths, config: &Config) -> anyhow::Result<Sockets> {
+/// Takes the sockets that a killed keeper left with its base or with generations, and ends that base.
+///
+/// The generations go on serving; the next base finds them.
+async fn take_over(paths: &Paths) -> anyhow::Result<Vec<(String, OwnedFd)>> {
+    let bases = host::stray_bases(&paths.data)?;
+    let generations = host::running_generations(&paths.run(), &[&bases[..], &[1]].concat())?;
+    let holders = bases.iter().copied().chain(generations.iter().map(|found| found.pid));
+    let mut left = vec![];
+    for pid in holders {
+        if let Ok(sockets) = host::sockets_of(pid)
+            && sockets.iter().any(|(name, _)| name == "https")
+        {
+            tracing::warn!(pid, "Taking the sockets of an appliance whose keeper is gone");
+            left = sockets;
+            break;
+        }
+    }
+    for pid in bases {
+        if let Ok(base) = Process::open(pid) {
+            base.kill();
+            // Not a child of this process, so only its end is seen.
+            base.ended().await;
+        }
+    }
+    Ok(left)
+}
+
+fn open(paths: &Paths, config: &Config, left: Vec<(String, OwnedFd)>) -> anyhow::Result<Sockets> {
+    let mut left: Vec<TcpListener> =
+        left.into_iter().filter(|(name, _)| name == "https").map(|(_, fd)| fd.into()).collect();
     let mut sockets: Sockets = vec![];
     for address in &config.listen {
-        let listener = std::net::TcpListener::bind(address).with_context(|| {
-            format!("{address} cannot be listened on; see `listen` in {}", paths.config().display())
-        })?;
-        // The standard library's backlog of 128 is too short for clients that all come back at once.
-        rustix::net::listen(&listener, 4096)?;
+        let at = left.iter().position(|held| held.local_addr().is_ok_and(|held| held == *address));
+        let listener = match at {
+            Some(at) => left.swap_remove(at),
+            None => listen(paths, *address)?,
+        };
         listener.set_nonblocking(true)?;
         sockets.push(("https", listener.into()));
     }
@@ -91,6 +123,15 @@ fn open(paths: &Paths, config: &Config) -> anyhow::Result<Sockets> {
     listener.set_nonblocking(true)?;
     sockets.push(("base", listener.into()));
     Ok(sockets)
+}
+
+fn listen(paths: &Paths, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("{address} cannot be listened on; see `listen` in {}", paths.config().display())
+    })?;
+    // The standard library's backlog of 128 is too short for clients that all come back at once.
+    rustix::net::listen(&listener, 4096)?;
+    Ok(listener)
 }
 
 async fn keep(paths: &Paths, config: &Config, sockets: &Sockets) -> anyhow::Result<ExitCode> {

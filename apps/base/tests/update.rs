@@ -65,3 +65,30 @@ async fn a_broken_download_is_taken_up_where_it_broke() {
     let next = packages::site(Release::new(1, 1, 0, 2), "");
     assert_eq!(lab.install(&next).await, "contracted", "{}", lab.story().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_keeper_or_base_costs_no_session() {
+    // req: UPD-08
+    let mut lab = Lab::serving().await;
+    let agents = Agents::start(lab.address, 10);
+    let before = lab.until_generation().await;
+    let base = lab.base_pid().expect("a base");
+    kill(base);
+    lab.until_answer(hyper::Method::GET, "status", None).await;
+    assert_ne!(lab.base_pid(), Some(base));
+    assert_eq!(lab.until_generation().await, before);
+    lab.kill_keeper();
+    lab.start();
+    lab.until_answer(hyper::Method::GET, "status", None).await;
+    assert_eq!(lab.until_generation().await, before, "the same process serves on");
+    let next = packages::site(Release::new(1, 1, 0, 2), "");
+    assert_eq!(lab.install(&next).await, "contracted", "{}", lab.story().await);
+    let outcome = agents.stop(&lab.data()).await;
+    assert!(outcome.failed.is_empty(), "{outcome:?}");
+    assert!(outcome.stall_max.as_millis() < 1000, "{outcome:?}");
+}
+
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a process");
+}

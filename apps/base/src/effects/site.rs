@@ -286,12 +286,18 @@ pub async fn bring_up(
     ready?;
     generation.activate().await?;
     base.fleet.serves(Some(generation.number));
+    // Only a committed version is brought up outside of a trial.
+    generation.committed().await;
     Ok(generation)
 }
 
 /// Tells every other generation to leave when its last session has; the supervisor ends them then.
 pub async fn retire(base: &Shared) {
-    let active = base.fleet.active().map(|generation| generation.number);
+    let active = base.fleet.active();
+    if let Some(active) = &active {
+        active.committed().await;
+    }
+    let active = active.map(|generation| generation.number);
     for generation in base.fleet.all() {
         if Some(generation.number) != active {
             // A dead one has left already.

@@ -45,7 +45,8 @@ impl Fleet {
     /// Finds the generations that an earlier base started.
     pub async fn adopt(&self) -> anyhow::Result<()> {
         let keeper = std::env::var(crate::keeper::KEEPER_PID).ok();
-        let mut parents = vec![std::process::id()];
+        // 1 has those whose keeper is gone.
+        let mut parents = vec![std::process::id(), 1];
         parents.extend(keeper.and_then(|pid| pid.parse::<u32>().ok()));
         for found in host::running_generations(&self.paths.run(), &parents)? {
             let slot = found.package.file_name().and_then(|name| name.to_str()?.parse().ok());

@@ -202,6 +202,13 @@ impl Generation {
         self.tell("/control/drain").await
     }
 
+    /// Tells it that its version stays, so that clients may follow. A site that knows nothing of it refuses, which is fine.
+    pub async fn committed(&self) {
+        if let Err(reason) = self.tell("/control/committed").await {
+            tracing::debug!(reason, generation = self.number, "Commit not heard");
+        }
+    }
+
     async fn tell(&self, path: &str) -> Result<(), String> {
         match self.call(Method::POST, path, ANSWER).await {
             Ok(answer) if answer.status.is_success() => Ok(()),

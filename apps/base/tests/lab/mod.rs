@@ -151,6 +151,13 @@ impl Lab {
         }
     }
 
+    /// Kills the keeper alone.
+    pub fn kill_keeper(&mut self) {
+        let mut keeper = self.keeper.take().unwrap();
+        keeper.kill().unwrap();
+        keeper.wait().unwrap();
+    }
+
     /// What a power cut does to processes: all of them end at once.
     pub fn power_off(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
@@ -274,6 +281,12 @@ impl Lab {
 
     pub async fn begin_roll_back(&mut self, kind: &str) {
         self.begin("updates/rollback", &json!({ "kind": kind })).await;
+    }
+
+    /// Asks to go back where there is nothing to go back to; answers the status.
+    pub async fn roll_back_refused(&self) -> u16 {
+        let body = json!({ "kind": "site" });
+        self.api(Method::POST, "updates/rollback", Some(&body)).await.unwrap().0
     }
 
     /// Waits until the installer is at rest; answers its state.
