@@ -1,8 +1,10 @@
 //! Passwords: their rules and their hashes.
 
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use model::Timestamp;
@@ -99,30 +101,80 @@ pub fn fault(name: &str, old: &str, new: &str) -> Option<PasswordFault> {
     }
 }
 
+/// The file with the password of the first account, below the site's data folder.
+const FIRST_PASSWORD: &str = "first-password";
+
 /// The first account of a new site.
 pub struct FirstAccount {
     /// What to sign in with.
     pub name: &'static str,
-    /// The password, to be changed at the first sign-in; it is kept nowhere else.
-    pub password: String,
+    /// The file that holds the password, readable by its owner only; it has to be changed at the
+    /// first sign-in.
+    pub file: PathBuf,
 }
 
-/// Makes the account `admin` of a site that has none, with the password given or with one that is
-/// made up; `None` when there are accounts already.
+/// Makes the account `admin` of a site that has none; `None` when there are accounts already.
+///
+/// The password is in the file before the account is in the database, and a file that is there is
+/// used: whatever cuts this short, somebody can sign in. Once the password was changed the file is
+/// worth nothing, and the next start removes it.
 ///
 /// # Errors
 ///
-/// What the store says.
+/// When the file cannot be written, and what the store says.
 pub async fn first_account(
     store: &Store,
-    password: Option<String>,
+    data: &Path,
     now: Timestamp,
 ) -> anyhow::Result<Option<FirstAccount>> {
-    let (name, password) = ("admin", password.unwrap_or_else(secrets::first_password));
-    let text = password.clone();
-    let hash = tokio::task::spawn_blocking(move || hash(&text)).await??;
+    let (name, file) = ("admin", data.join(FIRST_PASSWORD));
+    let people = store.operators().list().await?;
+    if !people.is_empty() {
+        if !people.iter().any(|person| person.name == name && person.must_change_password) {
+            remove(&file)?;
+        }
+        return Ok(None);
+    }
+    let password = first_password(&file)?;
+    let hash = tokio::task::spawn_blocking(move || hash(&password)).await??;
     let made = store.operators().create_first(name, hash, now).await?;
-    Ok(made.map(|_| FirstAccount { name, password }))
+    Ok(made.map(|_| FirstAccount { name, file }))
+}
+
+/// The password in the file, made up and written when there is none.
+fn first_password(file: &Path) -> anyhow::Result<String> {
+    let context = || format!("cannot write {}", file.display());
+    let mut open = std::fs::OpenOptions::new();
+    open.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    match open.open(file) {
+        Ok(mut made) => {
+            let password = secrets::first_password();
+            made.write_all(password.as_bytes()).with_context(context)?;
+            made.sync_all().with_context(context)?;
+            Ok(password)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(file).with_context(context)?;
+            if text.trim().chars().count() < CHARS_MIN {
+                // Cut off while it was written; nobody has it.
+                std::fs::remove_file(file).with_context(context)?;
+                return first_password(file);
+            }
+            Ok(text.trim().to_owned())
+        }
+        Err(error) => Err(error).with_context(context),
+    }
+}
+
+fn remove(file: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

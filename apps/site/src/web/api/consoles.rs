@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::Console;
 
-use super::{Answer, ApiMember, Input, Named};
+use super::{Answer, ApiMember, Input};
 use crate::web::problem::{ApiProblem, Problem};
 
 /// How long a console works before its operator has to sign in again.
@@ -86,14 +86,16 @@ pub async fn register(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-/// `DELETE /consoles/{id}`
-pub async fn revoke(member: ApiMember, id: Named<ConsoleId>) -> Answer<Value> {
-    let missing = || Problem::not_found("The console");
-    let Path(id) = id.map_err(|_| missing())?;
+/// `DELETE /consoles/{id}`; `self` is the console whose link this is.
+pub async fn revoke(member: ApiMember, Path(named): Path<String>) -> Answer<Value> {
     let consoles = member.acting().consoles();
-    let known = consoles.list().await?.into_iter().find(|console| console.id == id);
-    let console = known.ok_or_else(missing)?;
-    consoles.revoke(id, member.state.now()).await?;
+    let is_it = |console: &Console| match named.as_str() {
+        "self" => Some(console.key) == member.link,
+        id => id.parse() == Ok(console.id),
+    };
+    let known = consoles.list().await?.into_iter().find(is_it);
+    let console = known.ok_or_else(|| Problem::not_found("The console"))?;
+    consoles.revoke(console.id, member.state.now()).await?;
     member.state.hub.console_revoked(console.key);
     Ok(Json(json!({})))
 }

@@ -156,9 +156,11 @@ fn a_day() -> u64 {
 #[derive(Serialize)]
 pub struct MadeToken {
     #[serde(flatten)]
-    token: Token,
-    /// `https://<host>#<token>.<identity of the site>`, for `sluis-agent enrol`.
-    text: String,
+    kept: Token,
+    /// What `sluis-agent enrol` takes as `--token`, as `--site` and as `--site-key`.
+    token: String,
+    site: String,
+    site_key: PublicKey,
     /// What to run on an endpoint, for each system.
     commands: Vec<Command>,
 }
@@ -169,7 +171,7 @@ struct Command {
     lines: String,
 }
 
-/// `POST /enrolment-tokens`: `{ name, group, mode, uses, hours }` → the text to enrol with.
+/// `POST /enrolment-tokens`: `{ name, group, mode, uses, hours }` → the token to enrol with.
 pub async fn make_token(
     member: ApiMember,
     Input(new): Input<NewToken>,
@@ -186,9 +188,15 @@ pub async fn make_token(
         valid_for: Duration::from_hours(new.hours),
     };
     let made = enrol::make(&member.state, &member.acting(), wanted, &member.host).await?;
-    let commands = enrol::commands(&member.state, &member.host, &made.text);
+    let commands = enrol::commands(&member.state, &made);
     let commands = commands.into_iter().map(|(system, lines)| Command { system, lines }).collect();
-    let body = MadeToken { token: made.token.into(), text: made.text, commands };
+    let body = MadeToken {
+        kept: made.token.into(),
+        token: made.secret,
+        site: made.site,
+        site_key: member.state.identity,
+        commands,
+    };
     Ok((StatusCode::CREATED, Json(body)))
 }
 

@@ -11,10 +11,10 @@
 //! | `GET users`, `POST users` `{ name, display_name, admin }` | accounts; the new one with its first password |
 //! | `POST users/{id}/disable`, `…/enable`, `…/reset` | the account; after a reset with its first password |
 //! | `GET jump-clients`, `GET jump-clients/{id or name}`, `DELETE …/{id}` | Jump Clients with state, version, revision |
-//! | `GET enrolment-tokens`, `POST` `{ name, group, mode, uses, hours }`, `DELETE …/{id}` | `{ …, text, commands }` for a new one |
-//! | `GET sessions?before=ID&limit=N`, `GET sessions/{id}`, `POST sessions/{id}/end` | `{ live, past, older }`; one with its `legs` |
+//! | `GET enrolment-tokens`, `POST` `{ name, group, mode, uses, hours }`, `DELETE …/{id}` | `{ …, token, site, site_key, commands }` for a new one |
+//! | `GET sessions?past=N&before=ID`, `GET sessions/{id}`, `POST sessions/{id}/end` | `{ sessions, older }`; one with its `legs` |
 //! | `GET recordings?before=ID&limit=N`, `GET recordings/{session}` | `{ recordings, older }`; the asciicast file, also in part |
-//! | `GET consoles`, `POST consoles` `{ name }` inside a link, `DELETE consoles/{id}` | `{ id, expires, operator }` for a new one |
+//! | `GET consoles`, `POST consoles` `{ name }` inside a link, `DELETE consoles/{id or self}` | `{ id, expires, operator }` for a new one |
 //! | `GET audit?before=ID&limit=N` | the audit log, newest first |
 //! | `GET check_health` | `{ ok, version, checks, … }` with 200 or 500 |
 

@@ -92,27 +92,40 @@ pub fn part(query: Result<Query<Part>, QueryRejection>) -> Result<Part, Problem>
         .map_err(|bad| Problem::bad_request("The list cannot be cut so", bad.body_text()))
 }
 
-/// Live and past sessions.
+/// Which sessions are asked for.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    before: Option<SessionId>,
+    past: Option<u64>,
+}
+
+/// Sessions: the live ones, oldest first, then the past ones, newest first.
 #[derive(Serialize)]
 pub struct List {
-    live: Vec<View>,
-    past: Vec<View>,
-    /// To be given as `before` for what comes after; null when nothing does.
+    sessions: Vec<View>,
+    /// To be given as `before` for the past ones that come after; null when none do.
     older: Option<SessionId>,
 }
 
-/// `GET /sessions?before=ID&limit=N`
-pub async fn list(member: ApiMember, query: Result<Query<Part>, QueryRejection>) -> Answer<List> {
-    let part = part(query)?;
+/// `GET /sessions?past=N&before=ID`: at most `past` past ones; with `before` no live ones.
+pub async fn list(member: ApiMember, query: Result<Query<Wanted>, QueryRejection>) -> Answer<List> {
+    let Query(wanted) =
+        query.map_err(|bad| Problem::bad_request("The list cannot be cut so", bad.body_text()))?;
+    let rows = wanted.past.unwrap_or(ROWS).min(ROWS_MOST);
     let sessions = member.acting().sessions();
-    let live = match part.before {
+    let mut list = match wanted.before {
         None => sessions.list_live().await?,
         Some(_) => Vec::new(),
     };
-    let mut past = sessions.list_past(part.rows() + 1, part.before).await?;
-    let older = older(&mut past, part.rows(), |session| session.id);
-    let views = |list: Vec<Session>| list.into_iter().map(View::from).collect();
-    Ok(Json(List { live: views(live), past: views(past), older }))
+    let mut past = sessions.list_past(rows + 1, wanted.before).await?;
+    let older = if rows == 0 {
+        past.clear();
+        None
+    } else {
+        older(&mut past, rows, |session| session.id)
+    };
+    list.append(&mut past);
+    Ok(Json(List { sessions: list.into_iter().map(View::from).collect(), older }))
 }
 
 /// Cuts a list that was asked for one row too many; answers the last row when there are more.

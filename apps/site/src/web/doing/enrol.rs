@@ -3,6 +3,7 @@ use std::time::Duration;
 use store::{Acting, AgentMode, EnrolmentToken, NewEnrolmentToken, TokenHash};
 
 use crate::web::problem::Problem;
+use crate::web::rescue::Client;
 use crate::web::{WebState, secrets};
 
 /// What an enrolment token is to be.
@@ -23,8 +24,12 @@ pub struct Wanted<'a> {
 pub struct Made {
     /// What is kept of it.
     pub token: EnrolmentToken,
-    /// `https://<host>#<token>.<identity of the site>`: where to go, what opens, and whom to expect.
-    pub text: String,
+    /// What opens.
+    pub secret: String,
+    /// Host and port of the site.
+    pub site: String,
+    /// How its Jump Clients keep in touch.
+    pub mode: AgentMode,
 }
 
 /// Makes an enrolment token for agents that reach the site as `host`.
@@ -45,45 +50,58 @@ pub async fn make(
         expires: now.plus(wanted.valid_for),
     };
     let token = acting.enrolment_tokens().create(new, now).await?;
-    let text = format!("https://{host}#{secret}.{}", state.identity);
-    Ok(Made { token, text })
+    Ok(Made { token, secret, site: with_port(host), mode: wanted.mode })
 }
 
 /// The lines to run on an endpoint: fetch the agent, compare its hash, enrol.
 ///
 /// The hash came over the administrator's sign-in, so the fetch itself may come over any certificate.
-pub fn commands(state: &WebState, host: &str, text: &str) -> Vec<(String, String)> {
+pub fn commands(state: &WebState, made: &Made) -> Vec<(String, String)> {
+    let passive = if made.mode == AgentMode::Passive { " --passive" } else { "" };
+    let enrol = format!(
+        "enrol --site {} --site-key {} --token {}{passive}",
+        made.site, state.identity, made.secret
+    );
     let agents = state.clients().agents();
     if agents.is_empty() {
-        let lines = format!("sudo ./sluis-agent enrol '{text}'");
-        return vec![("Linux".to_owned(), lines)];
+        return vec![("Linux".to_owned(), format!("sudo ./sluis-agent {enrol}"))];
     }
-    let command = |client: &&crate::web::rescue::Client| {
+    let command = |client: &&Client| {
         let system = system_of(&client.name);
         let lines = if system.starts_with("Windows") {
-            windows(host, &client.sha256, &client.name, text)
+            windows(&made.site, client, &enrol)
         } else {
-            unix(host, &client.sha256, &client.name, text)
+            unix(&made.site, client, &enrol)
         };
         (system, lines)
     };
     agents.iter().map(command).collect()
 }
 
-fn unix(host: &str, sha256: &str, name: &str, text: &str) -> String {
+fn unix(site: &str, Client { sha256, name, .. }: &Client, enrol: &str) -> String {
     format!(
-        "curl --insecure --fail --output sluis-agent https://{host}/rescue/v1/targets/{sha256}.{name} &&\n\
+        "curl --insecure --fail --output sluis-agent https://{site}/rescue/v1/targets/{sha256}.{name} &&\n\
          echo '{sha256}  sluis-agent' | sha256sum --check && chmod +x sluis-agent &&\n\
-         sudo ./sluis-agent enrol '{text}'"
+         sudo ./sluis-agent {enrol} &&\n\
+         sudo ./sluis-agent run"
     )
 }
 
-fn windows(host: &str, sha256: &str, name: &str, text: &str) -> String {
+fn windows(site: &str, Client { sha256, name, .. }: &Client, enrol: &str) -> String {
     format!(
-        "curl.exe --insecure --fail --output sluis-agent.exe https://{host}/rescue/v1/targets/{sha256}.{name}\n\
+        "curl.exe --insecure --fail --output sluis-agent.exe https://{site}/rescue/v1/targets/{sha256}.{name}\n\
          if ((Get-FileHash sluis-agent.exe).Hash -ne '{sha256}') {{ throw 'not the agent of this site' }}\n\
-         .\\sluis-agent.exe enrol '{text}'"
+         .\\sluis-agent.exe {enrol}\n\
+         .\\sluis-agent.exe run"
     )
+}
+
+/// The host with its port; that of HTTPS when it names none.
+fn with_port(host: &str) -> String {
+    let port = host.rsplit_once(':').map(|(_, port)| port);
+    let named =
+        port.is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty());
+    if named { host.to_owned() } else { format!("{host}:443") }
 }
 
 /// `Linux, x86_64` for `agent-1.1.0-r2-x86_64-linux`.
@@ -106,5 +124,12 @@ mod tests {
     fn the_system_is_read_from_the_name() {
         assert_eq!(system_of("agent-1.1.0-r2-x86_64-linux"), "Linux, x86_64");
         assert_eq!(system_of("agent-1.1.0-r2-x86_64-windows.exe"), "Windows, x86_64");
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        assert_eq!(with_port("site.example"), "site.example:443");
+        assert_eq!(with_port("site.example:8443"), "site.example:8443");
+        assert_eq!(with_port("[::1]"), "[::1]:443");
     }
 }

@@ -25,7 +25,7 @@ pub async fn make(Posted(member, input): Posted<EnrolInput>) -> Answer {
     let host = &member.visit.host;
     match enrol::make(member.state(), &member.acting(), wanted, host).await {
         Ok(made) => {
-            let commands = enrol::commands(member.state(), host, &made.text);
+            let commands = enrol::commands(member.state(), &made);
             let command = |(system, lines)| Command { system, lines };
             let page = Enrolled::new(EnrolledFacts {
                 name: made.token.name,

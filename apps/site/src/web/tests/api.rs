@@ -132,14 +132,14 @@ async fn enrolment_tokens_are_made_listed_and_withdrawn() {
     let made = site.api(POST, "/enrolment-tokens", &token, new).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
     let made = made.json();
-    let text = made["text"].as_str().expect("a text");
-    assert!(text.starts_with("https://support.example.com:8443#"), "{text}");
-    assert!(text.ends_with(&format!(".{IDENTITY}")), "{text}");
+    let secret = made["token"].as_str().expect("a token");
+    assert_eq!(made["site"], "support.example.com:8443");
+    assert_eq!(made["site_key"], IDENTITY.to_string());
     let command = made["commands"][0]["lines"].as_str().expect("lines");
-    assert!(command.contains(text) && command.contains("/rescue/v1/targets/"), "{command}");
+    assert!(command.contains(secret) && command.contains("/rescue/v1/targets/"), "{command}");
     let list = site.api(GET, "/enrolment-tokens", &token, Value::Null).await;
     assert_eq!(list.json()[0]["uses_left"], 5);
-    assert!(!list.text().contains(&text[40..80]), "the token itself is kept nowhere");
+    assert!(!list.text().contains(secret), "the token itself is kept nowhere");
     let path = format!("/enrolment-tokens/{}", made["id"].as_str().expect("an id"));
     assert_eq!(site.api(DELETE, &path, &token, Value::Null).await.status, StatusCode::OK);
     assert_eq!(site.api(DELETE, &path, &token, Value::Null).await.status, StatusCode::NOT_FOUND);
@@ -161,11 +161,11 @@ async fn sessions_are_listed_shown_and_ended() {
     let (his, hers) = (site.session(&root, &web, b"").await, site.session(&ruth, &web, b"").await);
     let (admin, person) = (site.token("root").await, site.token("ruth").await);
     let all = site.api(GET, "/sessions", &admin, Value::Null).await.json();
-    assert_eq!(all["live"].as_array().map(Vec::len), Some(2));
+    assert_eq!(all["sessions"].as_array().map(Vec::len), Some(2));
     let own = site.api(GET, "/sessions", &person, Value::Null).await.json();
-    assert_eq!(own["live"].as_array().map(Vec::len), Some(1));
-    assert_eq!(own["live"][0]["id"], hers.to_string());
-    assert_eq!(own["live"][0]["resume_count"], 0);
+    assert_eq!(own["sessions"].as_array().map(Vec::len), Some(1));
+    assert_eq!(own["sessions"][0]["id"], hers.to_string());
+    assert_eq!(own["sessions"][0]["resume_count"], 0);
     let foreign = site.api(GET, &format!("/sessions/{his}"), &person, Value::Null).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
     let end = format!("/sessions/{his}/end");
@@ -176,8 +176,10 @@ async fn sessions_are_listed_shown_and_ended() {
     let end =
         store::SessionEnd { outcome: model::SessionOutcome::Exited(3), bytes_out: 9, bytes_in: 1 };
     site.store.sessions().ended(hers, end, NOW).await.expect("ends");
-    let past = site.api(GET, "/sessions?limit=1", &person, Value::Null).await.json();
-    assert_eq!(past["past"][0]["outcome"], json!({ "exited": 3 }));
+    let live = site.api(GET, "/sessions?past=0", &admin, Value::Null).await.json();
+    assert_eq!(live["sessions"].as_array().map(Vec::len), Some(1));
+    let past = site.api(GET, "/sessions?past=1", &person, Value::Null).await.json();
+    assert_eq!(past["sessions"][0]["outcome"], json!({ "exited": 3 }));
     assert_eq!(past["older"], Value::Null);
 }
 
@@ -203,8 +205,11 @@ async fn a_console_is_registered_over_its_own_link_and_then_needs_no_token() {
     assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
 
     let list = site.over_link(mine, GET, "/consoles", "", Value::Null).await.json();
-    let path = format!("/consoles/{}", list[0]["id"].as_str().expect("an id"));
-    site.over_link(mine, DELETE, &path, "", Value::Null).await;
+    assert_eq!((&list[0]["name"], &list[0]["key"]), (&json!("laptop"), &json!(mine)));
+    let outside = site.api(DELETE, "/consoles/self", &token, Value::Null).await;
+    assert_eq!(outside.status, StatusCode::NOT_FOUND, "there it is nobody's own");
+    let away = site.over_link(mine, DELETE, "/consoles/self", "", Value::Null).await;
+    assert_eq!(away.status, StatusCode::OK, "{}", away.text());
     assert_eq!(site.hub.heard(), [format!("revoked {mine}")]);
     let out = site.over_link(mine, GET, "/account", "", Value::Null).await;
     assert_eq!(out.status, StatusCode::UNAUTHORIZED);

@@ -167,9 +167,11 @@ async fn a_token_from_the_page_enrols_a_jump_client() {
         [("name", "rack 3"), ("group", "web"), ("mode", "passive"), ("uses", "2"), ("hours", "1")];
     let at = "/login/clients/enrol";
     let page = browser.fill(at, at, &fields).await.text();
-    let (_, rest) = page.split_once("https://support.example.com:8443#").expect("an address");
-    let (token, rest) = rest.split_once('.').expect("a token");
-    assert!(rest.starts_with(&IDENTITY.to_string()), "{rest}");
+    let (_, rest) = page.split_once(" --token ").expect("a token");
+    let (token, rest) = rest.split_at(64);
+    assert!(rest.starts_with(" --passive"), "{rest}");
+    assert!(page.contains(" --site support.example.com:8443 "), "{page}");
+    assert!(page.contains(&format!(" --site-key {IDENTITY} ")), "{page}");
     let enrolment = store::Enrolment {
         token: store::TokenHash::of(token),
         name: "web-1".to_owned(),

@@ -12,18 +12,20 @@ use crate::web::password::first_account;
 #[tokio::test]
 async fn the_first_account_has_to_change_its_password_before_anything_else() {
     let site = Site::new().await;
-    let first = first_account(&site.store, None, NOW).await.expect("ran").expect("made");
-    assert!(first_account(&site.store, None, NOW).await.expect("ran").is_none());
+    let data = site.folder.path();
+    let first = first_account(&site.store, data, NOW).await.expect("ran").expect("made");
+    assert!(first_account(&site.store, data, NOW).await.expect("ran").is_none());
+    let given = std::fs::read_to_string(&first.file).expect("a password");
 
     let mut browser = Browser::new(&site);
-    let answer = browser.sign_in(first.name, &first.password).await;
+    let answer = browser.sign_in(first.name, &given).await;
     let page = browser.follow(&answer).await.text();
     assert!(page.contains("action=\"/login/password\""), "{page}");
     let elsewhere = browser.get("/login/clients").await;
     assert_eq!(elsewhere.header("location"), "/login/password");
 
     let change = |new: &'static str, again: &'static str| {
-        [("old", first.password.clone()), ("new", new.to_owned()), ("again", again.to_owned())]
+        [("old", given.clone()), ("new", new.to_owned()), ("again", again.to_owned())]
     };
     let form = async |browser: &mut Browser<'_>, fields: [(&str, String); 3]| {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -42,8 +44,11 @@ async fn the_first_account_has_to_change_its_password_before_anything_else() {
     // It is said once.
     assert!(!browser.get("/login/clients").await.text().contains("Your password was changed"));
 
+    first_account(&site.store, data, NOW).await.expect("ran");
+    assert!(!first.file.exists(), "nobody needs it any more");
+
     let mut other = Browser::new(&site);
-    assert_eq!(other.sign_in("admin", &first.password).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(other.sign_in("admin", &given).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(other.sign_in("admin", "harbour-lantern").await.header("location"), "/login");
 }
 
@@ -107,4 +112,19 @@ async fn a_sign_in_ends_by_signing_out_by_idling_and_at_the_latest_after_a_worki
         assert!(half_hours < 50, "it never ends");
     }
     assert_eq!(half_hours, 24);
+}
+
+#[tokio::test]
+async fn a_start_that_is_cut_short_leaves_a_password_that_works() {
+    // Cut between the file and the account, and while the file was written.
+    for (left, works) in [("tidal-copper-hinge-4471", true), ("tid", false)] {
+        let site = Site::new().await;
+        std::fs::write(site.path("first-password"), left).expect("writes");
+        let made = first_account(&site.store, site.folder.path(), NOW).await.expect("ran");
+        let file = made.expect("made").file;
+        let given = std::fs::read_to_string(file).expect("a password");
+        assert_eq!(given == left, works, "{left}");
+        let mut browser = Browser::new(&site);
+        assert_eq!(browser.sign_in("admin", &given).await.header("location"), "/login");
+    }
 }
