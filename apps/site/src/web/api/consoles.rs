@@ -14,6 +14,9 @@ use crate::web::problem::{ApiProblem, Problem};
 /// How long a console works before its operator has to sign in again.
 const LASTS: Duration = Duration::from_hours(30 * 24);
 
+/// How long the link of a console that withdraws itself stays, for the answer.
+const GOODBYE: Duration = Duration::from_millis(500);
+
 /// A console.
 #[derive(Serialize)]
 pub struct View {
@@ -96,6 +99,20 @@ pub async fn revoke(member: ApiMember, Path(named): Path<String>) -> Answer<Valu
     let known = consoles.list().await?.into_iter().find(is_it);
     let console = known.ok_or_else(|| Problem::not_found("The console"))?;
     consoles.revoke(console.id, member.state.now()).await?;
-    member.state.hub.console_revoked(console.key);
+    let_go(&member, console.key);
     Ok(Json(json!({})))
+}
+
+/// Ends the link of a console that was withdrawn: one's own a little later, so that the answer, which
+/// travels on it, arrives.
+pub fn let_go(member: &ApiMember, key: PublicKey) {
+    let hub = member.state.hub.clone();
+    if member.link != Some(key) {
+        hub.console_revoked(key);
+        return;
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(GOODBYE).await;
+        hub.console_revoked(key);
+    });
 }

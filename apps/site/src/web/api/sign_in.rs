@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use ui_kit::account::SignInRefused;
 
-use super::{Answer, ApiMember, Input};
+use super::{Answer, ApiMember, Input, consoles};
 use crate::web::WebState;
 use crate::web::doing::sign_in;
 use crate::web::origin::Peer;
@@ -75,7 +75,7 @@ pub async fn sign_out(member: ApiMember) -> Answer<Value> {
         && let Some(console) = state.store.consoles().by_key(&key).await?
     {
         member.acting().consoles().revoke(console.id, state.now()).await?;
-        state.hub.console_revoked(key);
+        consoles::let_go(&member, key);
     }
     Ok(Json(json!({})))
 }

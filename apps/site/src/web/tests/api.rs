@@ -210,6 +210,13 @@ async fn a_console_is_registered_over_its_own_link_and_then_needs_no_token() {
     assert_eq!(outside.status, StatusCode::NOT_FOUND, "there it is nobody's own");
     let away = site.over_link(mine, DELETE, "/consoles/self", "", Value::Null).await;
     assert_eq!(away.status, StatusCode::OK, "{}", away.text());
+    assert!(site.hub.heard().is_empty(), "the answer comes first");
+    let ended = async {
+        while site.hub.heard().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("then the link ends");
     assert_eq!(site.hub.heard(), [format!("revoked {mine}")]);
     let out = site.over_link(mine, GET, "/account", "", Value::Null).await;
     assert_eq!(out.status, StatusCode::UNAUTHORIZED);
