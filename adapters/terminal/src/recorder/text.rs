@@ -39,82 +39,103 @@ impl TextStream {
     /// Appends what stands for a character that will never be finished.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.carry.as_bytes().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
+            out.extend_from_slice(REPLACEMENT);
             self.carry = Carry::default();
         }
     }
 
-    fn push_fresh(&mut self, mut rest: &[u8], out: &mut Vec<u8>) {
-        loop {
-            let Err(error) = std::str::from_utf8(rest) else { return escape(rest, out) };
-            let (valid, bad) = rest.split_at(error.valid_up_to());
-            escape(valid, out);
-            let Some(len) = error.error_len() else {
-                self.carry = Carry::new(bad).unwrap_or_default();
-                return;
-            };
-            out.extend_from_slice("\u{fffd}".as_bytes());
-            rest = &bad[len..];
-        }
+    fn push_fresh(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let unfinished = escape(bytes, out);
+        self.carry = Carry::new(unfinished).unwrap_or_default();
     }
 }
 
-/// Bytes looked at together; a block without anything to escape is copied as it is.
-const BLOCK: usize = 32;
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-/// Appends UTF-8 text to a JSON string.
+/// Bytes collected before they are appended: so the loop below writes without asking for room.
+const STAGE: usize = 4096;
+
+/// Appends bytes to a JSON string and returns the beginning of a character at their end, if there is one.
 ///
-/// Only `"`, `\` and what is below a space needs an escape, so most blocks are copied: the compiler turns
-/// the test of a block into a few vector instructions.
-pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) {
-    out.reserve(text.len() + text.len() / 8);
-    let mut blocks = text.chunks_exact(BLOCK);
-    for block in &mut blocks {
-        if block.iter().fold(0, |any, byte| any | special(*byte)) == 0 {
-            out.extend_from_slice(block);
-        } else {
-            escape_words(block, out);
+/// Only `"`, `\`, what is below a space and what is not ASCII needs a look. Eight bytes are copied at a time
+/// and tested together; the first that needs a look says how many of them count.
+pub(super) fn escape<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    out.reserve(rest.len() + rest.len() / 8);
+    let mut stage = [0; STAGE];
+    let mut end = 0;
+    while !rest.is_empty() {
+        if end > STAGE - 16 {
+            out.extend_from_slice(&stage[..end]);
+            end = 0;
+        }
+        let (word, length) = next_word(rest);
+        stage[end..end + 8].copy_from_slice(&word);
+        let plain = plain_bytes(u64::from_le_bytes(word)).min(length);
+        end += plain;
+        rest = &rest[plain..];
+        if plain == length {
+            end += copy_blocks(&mut rest, &mut stage[end..]);
+            continue;
+        }
+        let first = rest[0];
+        if first.is_ascii() {
+            let (escape, length) = &ESCAPES[usize::from(first)];
+            stage[end..end + 8].copy_from_slice(escape);
+            end += usize::from(*length);
+            rest = &rest[1..];
+            continue;
+        }
+        match character(rest) {
+            Character::Whole(length) => {
+                stage[end..end + length].copy_from_slice(&rest[..length]);
+                end += length;
+                rest = &rest[length..];
+            }
+            Character::Bad(length) => {
+                stage[end..end + 3].copy_from_slice(REPLACEMENT);
+                end += 3;
+                rest = &rest[length..];
+            }
+            Character::Unfinished => break,
         }
     }
-    escape_words(blocks.remainder(), out);
+    out.extend_from_slice(&stage[..end]);
+    rest
 }
 
-/// 1 for a byte that needs an escape, without a branch.
-const fn special(byte: u8) -> u8 {
-    (byte < 0x20) as u8 | (byte == b'"') as u8 | (byte == b'\\') as u8
-}
-
-fn escape_words(text: &[u8], out: &mut Vec<u8>) {
-    let mut words = text.chunks_exact(8);
-    for word in &mut words {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(word);
-        escape_word(eight, out);
-    }
-    for byte in words.remainder() {
-        if special(*byte) == 0 {
-            out.push(*byte);
-        } else {
-            escape_one(*byte, out);
+/// Copies whole blocks that need no look and says how much that was.
+///
+/// Long plain lines are the usual case; the compiler tests a block with a few vector instructions.
+fn copy_blocks(rest: &mut &[u8], stage: &mut [u8]) -> usize {
+    let mut end = 0;
+    while let Some((block, after)) = rest.split_first_chunk::<32>() {
+        // Room for a word stays behind the block.
+        let Some(place) = stage.get_mut(end..end + 48) else { break };
+        if block.iter().fold(0, |any, byte| any | needs_look(*byte)) != 0 {
+            break;
         }
+        place[..32].copy_from_slice(block);
+        (end, *rest) = (end + 32, after);
     }
+    end
 }
 
-fn escape_word(word: [u8; 8], out: &mut Vec<u8>) {
-    let mut done = 0;
-    while done < 8 {
-        // Zeros come in from above; `min` keeps them from counting.
-        let plain = plain_bytes(u64::from_le_bytes(word) >> (8 * done)).min(8 - done);
-        out.extend_from_slice(&word[done..done + plain]);
-        done += plain;
-        if done < 8 {
-            escape_one(word[done], out);
-            done += 1;
-        }
-    }
+/// 1 for a byte that needs a look, without a branch.
+const fn needs_look(byte: u8) -> u8 {
+    (byte < 0x20) as u8 | (byte == b'"') as u8 | (byte == b'\\') as u8 | (byte >= 0x80) as u8
 }
 
-/// How many of the lowest bytes of a word need no escape.
+/// The next eight bytes, or fewer at the end, and how many.
+fn next_word(bytes: &[u8]) -> ([u8; 8], usize) {
+    if let Some(word) = bytes.first_chunk::<8>() {
+        return (*word, 8);
+    }
+    let mut word = [b' '; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    (word, bytes.len())
+}
+
+/// How many of the lowest bytes of a word need no look.
 ///
 /// The classic test of all bytes of a word at once; a borrow may spoil what is above the first hit,
 /// and only the first hit is used.
@@ -127,16 +148,53 @@ const fn plain_bytes(word: u64) -> usize {
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     let quote = zero(word ^ (ONES * b'"' as u64));
     let backslash = zero(word ^ (ONES * b'\\' as u64));
-    ((below_space | quote | backslash) & HIGH).trailing_zeros() as usize / 8
+    ((below_space | quote | backslash | word) & HIGH).trailing_zeros() as usize / 8
 }
 
-/// The escape of a byte: six bytes, and how many of them count.
-const ESCAPES: [([u8; 6], u8); 256] = {
+/// What stands at the beginning of bytes that are not ASCII.
+enum Character {
+    /// A character of so many bytes.
+    Whole(usize),
+    /// So many bytes that are none, and stand for one U+FFFD.
+    Bad(usize),
+    /// The beginning of one; the rest has not come.
+    Unfinished,
+}
+
+/// Reads one character by table 3-7 of the Unicode standard.
+fn character(bytes: &[u8]) -> Character {
+    let (length, low, high) = match bytes[0] {
+        0xc2..=0xdf => (2, 0x80, 0xbf),
+        0xe0 => (3, 0xa0, 0xbf),
+        0xed => (3, 0x80, 0x9f),
+        0xe1..=0xef => (3, 0x80, 0xbf),
+        0xf0 => (4, 0x90, 0xbf),
+        0xf1..=0xf3 => (4, 0x80, 0xbf),
+        0xf4 => (4, 0x80, 0x8f),
+        _ => return Character::Bad(1),
+    };
+    match bytes.get(1) {
+        None => return Character::Unfinished,
+        Some(second) if !(low..=high).contains(second) => return Character::Bad(1),
+        Some(_) => {}
+    }
+    for at in 2..length {
+        match bytes.get(at) {
+            None => return Character::Unfinished,
+            Some(next) if !(0x80..=0xbf).contains(next) => return Character::Bad(at),
+            Some(_) => {}
+        }
+    }
+    Character::Whole(length)
+}
+
+/// The escape of a byte: eight bytes, and how many of them count.
+const ESCAPES: [([u8; 8], u8); 128] = {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut table = [([0; 6], 0); 256];
+    let mut table = [([0; 8], 0); 128];
     let mut byte = 0;
     while byte < 0x20 {
-        table[byte] = ([b'\\', b'u', b'0', b'0', HEX[byte >> 4], HEX[byte & 15]], 6);
+        table[byte] = ([b'\\', b'u', b'0', b'0', HEX[byte >> 4], HEX[byte & 15], 0, 0], 6);
         byte += 1;
     }
     let short = [
@@ -150,19 +208,11 @@ const ESCAPES: [([u8; 6], u8); 256] = {
     ];
     let mut i = 0;
     while i < short.len() {
-        table[short[i].0 as usize] = ([b'\\', short[i].1, 0, 0, 0, 0], 2);
+        table[short[i].0 as usize] = ([b'\\', short[i].1, 0, 0, 0, 0, 0, 0], 2);
         i += 1;
     }
     table
 };
-
-fn escape_one(byte: u8, out: &mut Vec<u8>) {
-    let (escape, len) = &ESCAPES[usize::from(byte)];
-    // Copying a fixed length and cutting it is one store; a variable length is a call.
-    let end = out.len() + usize::from(*len);
-    out.extend_from_slice(escape);
-    out.truncate(end);
-}
 
 #[cfg(test)]
 mod tests {
