@@ -52,6 +52,9 @@ pub async fn serve(data: &Path, config: Config, release: Release) -> Result<()> 
         keeper,
         // Beside the dialling: while both run, inherited sessions stand still.
         self_test: Some(tokio::spawn(selftest::run())),
+        proven: false,
+        judged: false,
+        offered: None,
         told: None,
     };
     agent.run(dialer, inherited).await
@@ -80,6 +83,12 @@ struct Agent {
     config: Config,
     release: Release,
     keeper: KeeperHandle,
+    /// Whether the keeper knows that this version works.
+    proven: bool,
+    /// Whether it is decided if it does: the site was reached and the self-test is over.
+    judged: bool,
+    /// What the site offered before that; the keeper would refuse it.
+    offered: Option<UpgradeAvailable>,
     /// Until the site is reached for the first time.
     self_test: Option<JoinHandle<Result<(), String>>>,
     /// The failure that the site was told of last.
@@ -174,7 +183,7 @@ impl Visit {
                     Command::CheckIn => self.busy = Instant::now(),
                 },
                 () = tokio::time::sleep_until(leave), if agent.config.passive => {
-                    if self.is_idle() {
+                    if agent.judged && self.is_idle() {
                         return self.leave(Left::Idle).await;
                     }
                     self.busy = Instant::now();
@@ -198,7 +207,8 @@ impl Visit {
 
     async fn hear(&mut self, agent: &mut Agent, news: News) {
         match news {
-            News::Upgrade(upgrade) => self.consider(agent, upgrade),
+            News::Upgrade(upgrade) if agent.proven => self.consider(agent, upgrade),
+            News::Upgrade(upgrade) => agent.offered = Some(upgrade),
             news => self.note(agent, news).await,
         }
     }
@@ -263,8 +273,10 @@ impl Visit {
     }
 
     async fn finish(&mut self, agent: &mut Agent, done: Done) {
+        agent.judged |= matches!(done, Done::Proof(_));
         match done {
             Done::Proof(Ok(())) => {
+                agent.proven = true;
                 tracing::info!(release = %agent.release, "Version works here");
                 let _ = self.orders.send(Order::Thaw).await;
                 let own = UpgradeAvailable {
@@ -273,6 +285,9 @@ impl Visit {
                     revision: agent.release.revision.0,
                 };
                 self.report("current", &own, String::new(), 100);
+                if let Some(upgrade) = agent.offered.take() {
+                    self.consider(agent, upgrade);
+                }
             }
             Done::Proof(Err(reason)) => {
                 tracing::error!(reason, "Self-test failed");

@@ -119,6 +119,9 @@ impl Config {
         if !(1..=24 * 3600).contains(&self.check_in.every_s) {
             bail!("[check_in]: every_s must be 1 to 86400, which is a day");
         }
+        if self.check_in.stay_s == 0 {
+            bail!("[check_in]: stay_s must be at least 1");
+        }
         let keeper = &self.keeper;
         if keeper.prove_ms == 0 || keeper.silent_ms < 100 || keeper.watchdog_ms < 100 {
             bail!("[keeper]: prove_ms must be above 0, silent_ms and watchdog_ms at least 100");
