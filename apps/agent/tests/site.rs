@@ -254,6 +254,21 @@ async fn a_passive_agent_checks_in_at_its_start_and_when_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_given_root_that_of_the_site_is_taken_over_the_proven_link() {
+    let mut site = Site::start().await;
+    publish(&site, 1, b"program");
+    let folder = tempfile::tempdir().unwrap();
+    let key = site.key.to_string();
+    let enrolled = tokio::spawn(enrol(&site, &key, folder.path(), &[]));
+    let (_, mut link) = site.link().await;
+    site.serve_stream(&mut link).await;
+    let output = enrolled.await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(std::fs::read(folder.path().join("tuf/root.json")).unwrap(), root());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn enrolment_refuses_another_site_and_a_root_that_is_none() {
     let site = Site::start().await;
     let folder = tempfile::tempdir().unwrap();

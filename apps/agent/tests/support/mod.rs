@@ -15,8 +15,10 @@ use hyper_util::rt::TokioIo;
 use link::{Accepted, Acceptor, Greeter, Link, Reader, Writer};
 use model::{PublicKey, Timestamp as Moment};
 use session::{AgentStatus, ClientHello, Frame, Message, SendFrom, SigningKey, Welcome};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_util::compat::FuturesAsyncReadCompatExt;
 use tuf::Signed;
 use tuf::schema::{MetaFile, Metadata, RoleType, Root, Snapshot, TargetFile, Targets, Timestamp};
 
@@ -87,6 +89,14 @@ impl Site {
         tokio::time::timeout(time, self.links.recv()).await.is_ok()
     }
 
+    /// Serves the rescue channel on the next stream of a link, as on a connection of its own.
+    pub async fn serve_stream(&self, link: &mut Link) {
+        let (mut reader, writer) = link.accept().await.expect("a stream").split();
+        assert!(matches!(reader.message().await.unwrap(), Message::OpenApi(_)));
+        let socket = reader.into_stream(writer).compat();
+        rescue(socket, self.folder.path().to_owned(), Arc::clone(&self.asked)).await;
+    }
+
     /// Requests for targets so far.
     pub fn downloads(&self) -> usize {
         self.asked.lock().unwrap().iter().filter(|path| path.contains("/targets/")).count()
@@ -135,7 +145,7 @@ fn signed<T: Metadata>(metadata: T, number: u8) -> Vec<u8> {
 }
 
 async fn rescue(
-    tls: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    socket: impl AsyncRead + AsyncWrite + Unpin,
     www: PathBuf,
     asked: Arc<Mutex<Vec<String>>>,
 ) {
@@ -145,7 +155,7 @@ async fn rescue(
         async move { Ok::<_, std::convert::Infallible>(answer) }
     });
     let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(tls), service)
+        .serve_connection(TokioIo::new(socket), service)
         .await;
 }
 
