@@ -27,13 +27,16 @@ pub fn own_release() -> Release {
     stamped.unwrap_or_else(|_| built_release())
 }
 
-/// An error with all its causes in one line.
+/// An error with all its causes in one line; a cause that the text names already is not repeated.
 pub fn error_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text += ": ";
-        text += &cause.to_string();
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text += ": ";
+            text += &said;
+        }
         source = cause.source();
     }
     text

@@ -202,5 +202,7 @@ fn tell(_: &Path, what: &str) -> Result<()> {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SLUIS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    log.with_writer(std::io::stderr).init();
 }
