@@ -32,7 +32,7 @@ pub async fn drain(site: Arc<Site>) {
             return;
         }
         let patient = began.elapsed() < PATIENCE;
-        let_go_of_sessions(&site, patient).await;
+        let_go_of_sessions(&site, patient);
         let_go_of_links(&site, patient);
         tokio::select! {
             () = site.moved.notified() => {}
@@ -55,7 +55,7 @@ async fn announce(site: Arc<Site>) {
     }
 }
 
-async fn let_go_of_sessions(site: &Arc<Site>, patient: bool) {
+fn let_go_of_sessions(site: &Arc<Site>, patient: bool) {
     for session in site.broker.live() {
         let (agent, console) = session.legs();
         let ready = is_ready(site, agent.as_ref()) && is_ready(site, console.as_ref());

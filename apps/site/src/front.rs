@@ -1,33 +1,108 @@
 //! What answers HTTP: pages and API, put together from what this generation knows.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
-use axum::routing::get;
-use model::PublicKey;
+use futures_util::future::BoxFuture;
+use model::{AgentId, OperatorId, PublicKey, Release, SessionId};
+use session::Close;
 use store::Store;
 
-use crate::hub::Hub;
+use crate::clock::now;
+use crate::hub::{Entry, Hub, Peer};
 use crate::sessions::Broker;
 use crate::settings::Settings;
-
-/// Where an HTTP request came from.
-#[derive(Debug, Clone, Copy)]
-pub struct Remote(pub SocketAddr);
-
-/// Whose link a request came on.
-#[derive(Debug, Clone, Copy)]
-pub struct LinkPeer(pub PublicKey);
+use crate::web::{self, Counts, UpgradeView, WebParts, WebState};
 
 /// The router of this generation.
 pub async fn build(
-    _: &Settings,
-    _: &Store,
-    _: &Arc<Hub>,
-    _: &Arc<Broker>,
-    _: PublicKey,
+    settings: &Settings,
+    store: &Store,
+    hub: &Arc<Hub>,
+    broker: &Arc<Broker>,
+    identity: PublicKey,
+    clients: bool,
 ) -> Result<Router> {
-    Ok(Router::new().route("/check_health", get(|| async { "ok" })))
+    if let Some(first) = web::password::first_account(store, &settings.data, now()).await? {
+        let file = first.file.display();
+        tracing::warn!(name = first.name, %file, "First account made; its password is in the file");
+    }
+    let wanted = clients.then(|| settings.release.clone());
+    let links = Links { hub: hub.clone(), broker: broker.clone(), wanted };
+    let state = WebState::new(WebParts {
+        store: store.clone(),
+        hub: Arc::new(links),
+        clock: Arc::new(now),
+        site: store.site_id(now()).await?,
+        identity,
+        release: settings.release.clone(),
+        hostname: String::new(),
+        base_socket: settings.run.join("base.sock"),
+        mirror: settings.mirror.clone(),
+        package: settings.package.clone(),
+        recordings: settings.recordings(),
+    })?;
+    Ok(web::router(state))
+}
+
+/// What pages and API ask of links and sessions.
+struct Links {
+    hub: Arc<Hub>,
+    broker: Arc<Broker>,
+    /// What clients ought to run; none when the package brings no programs for them.
+    wanted: Option<Release>,
+}
+
+impl Links {
+    fn close(&self, is_it: impl Fn(&Peer) -> bool) {
+        let entries: Vec<Arc<Entry>> = self.hub.links();
+        for entry in entries.iter().filter(|entry| is_it(&entry.peer)) {
+            entry.handle.close();
+        }
+    }
+}
+
+impl web::Hub for Links {
+    fn counts(&self) -> Counts {
+        let (agents, consoles) = self.hub.counts();
+        Counts { agents, consoles, sessions: self.broker.live().len() }
+    }
+
+    fn wanted_release(&self) -> Option<Release> {
+        self.wanted.clone()
+    }
+
+    fn upgrade(&self, _: AgentId) -> Option<UpgradeView> {
+        // What is known of it stands in the database.
+        None
+    }
+
+    fn end_session(&self, id: SessionId, by: String) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let live = self.broker.live();
+            let found = live.iter().find(|session| session.ticket.session == id);
+            let Some(session) = found else { return false };
+            tracing::info!(session = %id, by, "Session is ended from outside");
+            // An agent that is away hears it when it is back.
+            if let Some(agent) = session.ask_to_close() {
+                let _ = agent.writer.message(Close {}).await;
+            }
+            true
+        })
+    }
+
+    fn agent_removed(&self, removed: AgentId) {
+        self.close(|peer| matches!(peer, Peer::Agent { id, .. } if *id == removed));
+    }
+
+    fn operator_disabled(&self, disabled: OperatorId) {
+        self.close(
+            |peer| matches!(peer, Peer::Console { operator: Some((id, _)), .. } if *id == disabled),
+        );
+    }
+
+    fn console_revoked(&self, revoked: PublicKey) {
+        self.close(|peer| matches!(peer, Peer::Console { key, .. } if *key == revoked));
+    }
 }

@@ -31,7 +31,9 @@ pub fn inherited() -> Result<Vec<TcpListener>> {
         // SAFETY: only asks whether it is open; it is not used when it is not.
         let is_open = rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(fd) }).is_ok();
         if !is_open {
-            bail!("LISTEN_FDS is {count}, but descriptor {fd} is not open; whoever started this passed none");
+            bail!(
+                "LISTEN_FDS is {count}, but descriptor {fd} is not open; whoever started this passed none"
+            );
         }
         // SAFETY: by the convention these descriptors are ours, open, and nobody else in this
         // process uses them; this runs once, before any thread starts.

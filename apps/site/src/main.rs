@@ -15,6 +15,7 @@ mod serve;
 mod sessions;
 mod settings;
 mod upgrades;
+mod web;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};

@@ -25,7 +25,7 @@ use crate::selftest::SelfTest;
 use crate::sessions::{self, Broker};
 use crate::settings::Settings;
 use crate::upgrades::Upgrades;
-use crate::{control, front, links, listen};
+use crate::{control, front, links, listen, web};
 
 /// Connections that are between TCP and the end of their handshake, at most. When there are more,
 /// the oldest goes: an honest one takes milliseconds.
@@ -118,14 +118,16 @@ async fn build(settings: Settings) -> Result<Arc<Site>> {
         revision: settings.release.revision.0,
         generation: settings.generation.0,
     };
+    let upgrades = Upgrades::new(&settings);
     let hub = Hub::new();
     let neighbours = Neighbours::new(settings.run.clone(), settings.generation);
     let broker =
         Broker::new(store.clone(), settings.recordings(), ticket_key, hub.clone(), neighbours);
-    let router = front::build(&settings, &store, &hub, &broker, identity).await?;
+    let router =
+        front::build(&settings, &store, &hub, &broker, identity, upgrades.has_clients()).await?;
     Ok(Arc::new(Site {
         self_test: SelfTest::new()?,
-        upgrades: Upgrades::new(&settings),
+        upgrades,
         acceptor: Acceptor::new(config, greeter),
         phase: watch::channel(Phase::Standby).0,
         http_open: watch::channel(0).0,
@@ -229,7 +231,7 @@ impl Site {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         self.http_open.send_modify(|open| *open += 1);
-        let router = self.router.clone().layer(Extension(front::Remote(from)));
+        let router = self.router.clone().layer(Extension(web::Remote(from)));
         let closing = self.clone();
         let router = router.layer(axum::middleware::map_response_with_state(
             closing,
@@ -262,7 +264,7 @@ impl Site {
 
     /// Serves the API on a stream of a link; the link's proof says who calls.
     pub async fn serve_api(&self, key: PublicKey, stream: RawStream) {
-        let router = self.router.clone().layer(Extension(front::LinkPeer(key)));
+        let router = self.router.clone().layer(Extension(web::LinkPeer(key)));
         let io = TokioIo::new(stream.compat());
         let served = hyper::server::conn::http1::Builder::new()
             .serve_connection(io, TowerToHyperService::new(router));

@@ -44,6 +44,11 @@ impl Upgrades {
         }
     }
 
+    /// Whether the package brings programs for clients.
+    pub fn has_clients(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
     /// Brings every connected client after, and those that connect later.
     pub fn begin(&self, site: &Arc<Site>) {
         if !self.begun.swap(true, Ordering::AcqRel) {

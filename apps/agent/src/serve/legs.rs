@@ -13,11 +13,10 @@ use super::session::{INPUT_WAITING_MAX, Session, ToProcess};
 
 /// How a leg ended.
 enum End {
-    /// The session lives elsewhere now, or the link broke: resume on a link newer than this one.
-    Resume {
-        /// Not on this one.
-        after: u64,
-    },
+    /// The session lives elsewhere now: resume on a newer link.
+    Elsewhere,
+    /// The leg broke, or was refused for a passing reason: resume on the newest link.
+    Broken,
     /// The site does not know the session any more.
     Over,
 }
@@ -35,29 +34,32 @@ pub async fn keep(
     let mut after = 0;
     let mut opened = first;
     loop {
-        let end = match opened.take() {
+        let (end, link) = match opened.take() {
             Some((reader, writer, link)) => {
-                run(&session, &mut done, reader, writer, link, Start::Now).await
+                (run(&session, &mut done, reader, writer, Start::Now).await, link)
             }
             None => {
                 let Some(current) = newer_link(&mut newest, after).await else { return };
-                match resume(&session, &current).await {
+                let end = match resume(&session, &current).await {
                     Ok((reader, writer)) => {
-                        run(&session, &mut done, reader, writer, current.number, Start::WhenTold)
-                            .await
+                        run(&session, &mut done, reader, writer, Start::WhenTold).await
                     }
-                    Err(_) => End::Resume { after: current.number - 1 },
-                }
+                    Err(_) => End::Broken,
+                };
+                (end, current.number)
             }
         };
+        session.state().broken.get_or_insert_with(Instant::now);
         match end {
             End::Over => break,
-            End::Resume { after: used } => after = used,
-        }
-        session.state().broken.get_or_insert_with(Instant::now);
-        // A link that is just breaking is not tried at full speed.
-        if newest.borrow().as_ref().is_some_and(|c| c.number == after + 1 && c.handle.is_closed()) {
-            tokio::time::sleep(RETRY).await;
+            End::Elsewhere => after = link,
+            End::Broken => {
+                after = link - 1;
+                // Not at full speed on a link that is just breaking or refuses for a while.
+                if newest.borrow().as_ref().is_some_and(|current| current.number == link) {
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
         }
     }
     session.state().over = true;
@@ -85,7 +87,6 @@ async fn run(
     done: &mut watch::Receiver<u64>,
     mut reader: Reader,
     writer: Writer,
-    link: u64,
     start: Start,
 ) -> End {
     let (go, told) = watch::channel(start == Start::Now);
@@ -95,11 +96,11 @@ async fn run(
             match reader.next().await {
                 Ok(Some(received)) => match receive(session, &go, received.frame) {
                     Ok(None) => {}
-                    Ok(Some(End::Over)) => return End::Over,
-                    Ok(Some(End::Resume { .. })) | Err(()) => return End::Resume { after: link },
+                    Ok(Some(end)) => return end,
+                    Err(()) => return End::Broken,
                 },
                 // The link may be fine and the stream closed by a dying process behind it.
-                Ok(None) | Err(_) => return End::Resume { after: link - 1 },
+                Ok(None) | Err(_) => return End::Broken,
             }
         }
     };
@@ -113,8 +114,8 @@ async fn run(
     };
     let end = tokio::select! {
         end = receiving => end,
-        () = sending => End::Resume { after: link - 1 },
-        () = acking => End::Resume { after: link - 1 },
+        () = sending => End::Broken,
+        () = acking => End::Broken,
     };
     writer.close().await;
     end
@@ -125,6 +126,10 @@ fn receive(session: &Session, go: &watch::Sender<bool>, frame: Frame) -> Result<
     match frame {
         Frame::Data { channel: Channel::Input, offset, bytes } => {
             let mut state = session.state();
+            let before = state.arrived.received();
+            // What waits already is not queued again; a gap closes when the console sends again.
+            let Ok(Some(bytes)) = state.arrived.take(offset, bytes) else { return Ok(None) };
+            let offset = before;
             state.waiting += bytes.len();
             if state.waiting > INPUT_WAITING_MAX {
                 tracing::warn!(session = %session.id, "More input came than may wait; the leg is closed");
@@ -174,12 +179,13 @@ fn heard(session: &Session, go: &watch::Sender<bool>, message: Message) -> Resul
         Message::Signal(signal) => session.control.send_signal(signal.number),
         Message::Close(_) => session.control.hang_up(),
         Message::Finished(_) => return Ok(Some(End::Over)),
-        Message::Moved(_) => return Ok(Some(End::Resume { after: 0 })),
+        Message::Moved(_) => return Ok(Some(End::Elsewhere)),
         Message::Refused(refused) => {
             tracing::info!(session = %session.id, reason = refused.text, "Session cannot be resumed here");
             return Ok(Some(match refused.reason() {
                 RefusedCode::UnknownSession | RefusedCode::Forbidden => End::Over,
-                _ => End::Resume { after: 0 },
+                RefusedCode::Moved => End::Elsewhere,
+                _ => End::Broken,
             }));
         }
         _ => {}

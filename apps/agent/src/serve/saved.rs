@@ -157,6 +157,7 @@ fn read_one(saved: SavedSession, rest: &mut impl Iterator<Item = Handle>) -> Res
     let state = SessionState {
         outbox,
         inbox: Inbox::at(saved.received),
+        arrived: Inbox::at(saved.received),
         waiting: 0,
         input_end: saved.input_end,
         ended,

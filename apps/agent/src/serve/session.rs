@@ -54,6 +54,8 @@ pub struct State {
     pub outbox: Outbox,
     /// Input that reached the remote process.
     pub inbox: Inbox,
+    /// Input that arrived here, some of which still waits.
+    pub arrived: Inbox,
     /// Input that waits for the remote process, in bytes.
     pub waiting: usize,
     /// Where the input ends, when it was said.
@@ -86,6 +88,7 @@ impl Origin {
         let state = State {
             outbox: Outbox::new(OUTPUT_WINDOW),
             inbox: Inbox::at(0),
+            arrived: Inbox::at(0),
             waiting: 0,
             input_end: None,
             ended: None,

@@ -22,7 +22,7 @@ async fn watch_size(state: Arc<State>) {
     let Ok(mut resizes) = os::resizes() else { return };
     loop {
         resizes.next().await;
-        state.inner().resized = os::terminal_size();
+        state.inner().size = os::terminal_size();
         state.wake.notify_one();
     }
 }

@@ -71,7 +71,8 @@ pub async fn keep(
             End::Resume { after: used } => after = used,
         }
         state.inner().broken.get_or_insert_with(Instant::now);
-        if newest.borrow().as_ref().is_some_and(|c| c.number == after + 1 && c.handle.is_closed()) {
+        // Not at full speed on a link that is just breaking or refuses for a while.
+        if newest.borrow().as_ref().is_some_and(|current| current.number == after + 1) {
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -115,7 +116,7 @@ async fn run(
     link: u64,
     new: bool,
 ) -> End {
-    let (go, told) = watch::channel(new);
+    let (go, told) = watch::channel(u64::from(new));
     let sending = tokio::spawn(send(state.clone(), writer.clone(), told));
     let end = receive(state, screen, &mut reader, &writer, link, &go).await;
     sending.abort();
@@ -142,7 +143,7 @@ async fn receive(
     reader: &mut Reader,
     writer: &Writer,
     link: u64,
-    go: &watch::Sender<bool>,
+    go: &watch::Sender<u64>,
 ) -> End {
     let mut acked = state.inner().inbox.received();
     let mut ack_at: Option<Instant> = None;
@@ -165,12 +166,16 @@ async fn receive(
         };
         match frame {
             Frame::Data { channel, offset, bytes } => {
-                let new = state.inner().inbox.take(offset, bytes);
-                // A gap closes by itself: the site sends again from what this leg said it had.
-                if let Ok(Some(new)) = new
-                    && let Err(problem) = screen.show(channel, &new).await
-                {
-                    return End::Lost(problem);
+                let taken = state.inner().inbox.take(offset, bytes);
+                match taken {
+                    Ok(Some(new)) => {
+                        if let Err(problem) = screen.show(channel, &new).await {
+                            return End::Lost(problem);
+                        }
+                    }
+                    Ok(None) => {}
+                    // The site lost count; a new leg says what is here.
+                    Err(_) => return End::Resume { after: link - 1 },
                 }
             }
             Frame::Ack(offset) => {
@@ -208,7 +213,7 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-fn heard(state: &State, go: &watch::Sender<bool>, message: Message, link: u64) -> Option<End> {
+fn heard(state: &State, go: &watch::Sender<u64>, message: Message, link: u64) -> Option<End> {
     match message {
         Message::SendFrom(from) => {
             let mut inner = state.inner();
@@ -219,7 +224,7 @@ fn heard(state: &State, go: &watch::Sender<bool>, message: Message, link: u64) -
             }
             inner.broken = None;
             drop(inner);
-            go.send_replace(true);
+            go.send_modify(|times| *times += 1);
             state.wake.notify_one();
             None
         }
@@ -249,17 +254,24 @@ async fn write<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> std::io::Resu
 }
 
 /// Sends input, the terminal's size and the end of input.
-async fn send(state: Arc<State>, writer: Writer, mut told: watch::Receiver<bool>) {
-    if told.wait_for(|told| *told).await.is_err() {
+async fn send(state: Arc<State>, writer: Writer, mut told: watch::Receiver<u64>) {
+    if told.wait_for(|times| *times > 0).await.is_err() {
         return;
     }
-    let mut end_sent = false;
+    let (mut end_sent, mut size_sent) = (false, None);
     loop {
+        if told.has_changed().unwrap_or(false) {
+            // Another agent's leg is behind the site: it has heard neither.
+            told.mark_unchanged();
+            (end_sent, size_sent) = (false, None);
+        }
         let wake = state.wake.notified();
         let (resized, next, end) = {
             let mut inner = state.inner();
-            (inner.resized.take(), inner.outbox.take(), inner.input_end)
+            let resized = inner.size.filter(|size| Some(*size) != size_sent);
+            (resized, inner.outbox.take(), inner.input_end)
         };
+        size_sent = resized.or(size_sent);
         let sent = match (resized, next, end) {
             (Some((columns, rows)), next, _) => {
                 let told = writer.message(Resize { columns, rows }).await;

@@ -26,8 +26,8 @@ pub struct Inner {
     pub inbox: Inbox,
     /// Where the input ends, when it has.
     pub input_end: Option<u64>,
-    /// The terminal's size, when it changed since it was told.
-    pub resized: Option<(u16, u16)>,
+    /// The terminal's size, when it changed since the session began.
+    pub size: Option<(u16, u16)>,
     /// When the last leg broke.
     pub broken: Option<Instant>,
 }
@@ -39,7 +39,7 @@ impl State {
             outbox: Outbox::new(INPUT_WINDOW),
             inbox: Inbox::at(0),
             input_end: None,
-            resized: None,
+            size: None,
             broken: None,
         };
         Self { opened, wake: Notify::new(), room: Notify::new(), inner: Mutex::new(inner) }

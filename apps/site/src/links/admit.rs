@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use link::LinkRequest;
-use model::{AgentId, Release, Revision, Version};
+use model::{Release, Revision, Version};
 use session::{Refused, RefusedCode, Welcome};
 use store::{Enrolment, TokenHash};
+use tokio::sync::oneshot;
 
 use crate::clock::now;
 use crate::hub::{Entry, Peer};
@@ -97,29 +98,23 @@ fn failed(error: store::Error) -> Refused {
     Refused::new(RefusedCode::Busy, "the site cannot look you up just now; it will be tried again")
 }
 
-/// Notes beside the link's work that an agent is there.
-pub(super) fn connected(site: &Arc<Site>, entry: &Arc<Entry>) {
+/// Notes beside the link's work that an agent is there, and then that it is gone; in this order,
+/// however short the link was. `left` says at its end whether it was the agent's only link here.
+pub(super) async fn note_presence(
+    site: Arc<Site>,
+    entry: Arc<Entry>,
+    left: oneshot::Receiver<bool>,
+) {
     let Peer::Agent { id, release, .. } = &entry.peer else { return };
     if site.is_self_test(*id) {
         return;
     }
-    let (site, id, release) = (site.clone(), *id, release.clone());
-    tokio::spawn(async move {
-        if let Err(error) = site.store.agents().connected(id, &release, now()).await {
-            tracing::warn!(agent = %id, %error, "Connection is not in the database");
-        }
-    });
-}
-
-/// Notes that an agent is gone.
-pub(super) fn disconnected(site: &Arc<Site>, id: AgentId) {
-    if site.is_self_test(id) {
-        return;
+    if let Err(error) = site.store.agents().connected(*id, release, now()).await {
+        tracing::warn!(agent = %id, %error, "Connection is not in the database");
     }
-    let site = site.clone();
-    tokio::spawn(async move {
-        if let Err(error) = site.store.agents().disconnected(id, now()).await {
-            tracing::warn!(agent = %id, %error, "Disconnection is not in the database");
-        }
-    });
+    if left.await.unwrap_or(true)
+        && let Err(error) = site.store.agents().disconnected(*id, now()).await
+    {
+        tracing::warn!(agent = %id, %error, "Disconnection is not in the database");
+    }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use link::LinkRequest;
 use model::Role;
+use tokio::sync::oneshot;
 
 use crate::clock::now;
-use crate::hub::Peer;
 use crate::serve::Site;
 
 /// Serves one link from its proof to its end.
@@ -37,13 +37,12 @@ pub async fn serve(site: Arc<Site>, request: LinkRequest) {
         }
     };
     let entry = site.hub.add(peer, address, link.handle(), now());
-    admit::connected(&site, &entry);
+    let (gone, left) = oneshot::channel();
+    tokio::spawn(admit::note_presence(site.clone(), entry.clone(), left));
     while let Some(stream) = link.accept().await {
         tokio::spawn(streams::serve(site.clone(), entry.clone(), key, stream));
     }
-    let last = site.hub.remove(&entry);
-    if let (Peer::Agent { id, .. }, true) = (&entry.peer, last) {
-        admit::disconnected(&site, *id);
-    }
+    // Whether the agent has no other link here.
+    let _ = gone.send(site.hub.remove(&entry));
     tracing::debug!(link = entry.number, peer = entry.peer.name(), "Link ended");
 }

@@ -297,11 +297,11 @@ impl Broker {
         match taken {
             Ok(session) => {
                 let leg = Leg::new(writer, link);
-                let sends = session.attach_agent(leg.clone(), Some(&resume), now());
-                send_from(sends).await;
+                session.attach_agent(leg.clone(), Some(&resume), now());
                 let address = rows::address_of(self, &leg);
                 rows::leg_resumed(self, &session, store::Leg::Agent, &resume, address);
-                tokio::spawn(run_agent_leg(self.clone(), session, leg, reader));
+                tokio::spawn(run_agent_leg(self.clone(), session.clone(), leg, reader));
+                session.settle_ends().await;
             }
             Err(refused) => refuse(&writer, refused).await,
         }
@@ -324,11 +324,11 @@ impl Broker {
         match taken {
             Ok(session) => {
                 let leg = Leg::new(writer, link);
-                let sends = session.attach_console(leg.clone(), Some(&resume));
-                send_from(sends).await;
+                session.attach_console(leg.clone(), Some(&resume));
                 let address = rows::address_of(self, &leg);
                 rows::leg_resumed(self, &session, store::Leg::Console, &resume, address);
-                tokio::spawn(run_console_leg(self.clone(), session, leg, reader));
+                tokio::spawn(run_console_leg(self.clone(), session.clone(), leg, reader));
+                session.settle_ends().await;
             }
             Err(refused) => refuse(&writer, refused).await,
         }
@@ -351,53 +351,54 @@ impl Broker {
             taking.entry(id).or_default().clone()
         };
         let _turn = turn.lock().await;
-        if let Some(session) = self.sessions().get(&id) {
-            return Ok(session.clone());
-        }
-        if self.closed.load(Ordering::Acquire) {
-            let text =
-                "this generation of the site lets go of its sessions; resume on a newer link";
-            return Err(Refused::new(RefusedCode::Moved, text));
-        }
-        let taken = self.take_recording(id).await.map(|recorder| {
-            let session = Session::new(ticket, recorder, now());
-            self.sessions().insert(id, session.clone());
-            session
-        });
+        let taken = self.take(ticket).await;
         self.taking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        if taken.is_ok() {
-            tracing::info!(session = %id, "Session taken over");
-        }
         taken
     }
 
-    /// Opens the recording for going on, asking other generations to let go of it.
-    async fn take_recording(&self, id: SessionId) -> Result<Recorder, Refused> {
+    async fn take(self: &Arc<Self>, ticket: Ticket) -> Result<Arc<Session>, Refused> {
+        let id = ticket.session;
         let deadline = tokio::time::Instant::now() + RELEASE_LIMIT;
         loop {
-            let dir = self.recordings.clone();
-            let resumed = tokio::task::spawn_blocking(move || Recorder::resume(&dir, id)).await;
-            match resumed {
-                Ok(Ok((recorder, _))) => return Ok(recorder),
-                Ok(Err(RecorderError::HeldElsewhere(_))) => {
-                    if tokio::time::Instant::now() > deadline {
-                        let text = "another process of the site still holds this session; it will be tried again";
-                        return Err(Refused::new(RefusedCode::Busy, text));
-                    }
-                    self.neighbours.release(id).await;
-                }
-                Ok(Err(error @ (RecorderError::Finished(_) | RecorderError::Missing { .. }))) => {
-                    tracing::info!(session = %id, %error, "Session cannot be resumed");
-                    return Err(Refused::new(RefusedCode::UnknownSession, "the session is over"));
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(session = %id, %error, "Recording cannot be resumed");
-                    return Err(Refused::new(RefusedCode::Busy, error.to_string()));
-                }
-                Err(panicked) => {
-                    return Err(Refused::new(RefusedCode::Failed, panicked.to_string()));
-                }
+            if let Some(session) = self.sessions().get(&id) {
+                return Ok(session.clone());
             }
+            if self.closed.load(Ordering::Acquire) {
+                let text =
+                    "this generation of the site lets go of its sessions; resume on a newer link";
+                return Err(Refused::new(RefusedCode::Moved, text));
+            }
+            if let Some(recorder) = self.try_recording(id).await? {
+                let session = Session::new(ticket, recorder, now());
+                self.sessions().insert(id, session.clone());
+                tracing::info!(session = %id, "Session taken over");
+                return Ok(session);
+            }
+            if tokio::time::Instant::now() > deadline {
+                let text =
+                    "another process of the site still holds this session; it will be tried again";
+                return Err(Refused::new(RefusedCode::Busy, text));
+            }
+            self.neighbours.release(id).await;
+        }
+    }
+
+    /// Opens the recording for going on; `None` while another process holds it.
+    async fn try_recording(&self, id: SessionId) -> Result<Option<Recorder>, Refused> {
+        let dir = self.recordings.clone();
+        let resumed = tokio::task::spawn_blocking(move || Recorder::resume(&dir, id)).await;
+        match resumed {
+            Ok(Ok((recorder, _))) => Ok(Some(recorder)),
+            Ok(Err(RecorderError::HeldElsewhere(_))) => Ok(None),
+            Ok(Err(error @ (RecorderError::Finished(_) | RecorderError::Missing { .. }))) => {
+                tracing::info!(session = %id, %error, "Session cannot be resumed");
+                Err(Refused::new(RefusedCode::UnknownSession, "the session is over"))
+            }
+            Ok(Err(error)) => {
+                tracing::error!(session = %id, %error, "Recording cannot be resumed");
+                Err(Refused::new(RefusedCode::Busy, error.to_string()))
+            }
+            Err(panicked) => Err(Refused::new(RefusedCode::Failed, panicked.to_string())),
         }
     }
 
@@ -485,11 +486,4 @@ fn not_yours() -> Refused {
 async fn refuse(writer: &Writer, refused: Refused) {
     let _ = writer.message(refused).await;
     writer.close().await;
-}
-
-async fn send_from(sends: Vec<(Leg, session::SendFrom)>) {
-    for (leg, from) in sends {
-        // A leg that broke meanwhile is found by its own task.
-        let _ = leg.writer.message(from).await;
-    }
 }

@@ -15,6 +15,9 @@ use crate::clock::now;
 /// a keystroke: bytes go to the console before they are recorded.
 const SETTLE_AFTER: Duration = Duration::from_millis(20);
 
+/// How soon writing is tried again when the disk did not take it.
+const SETTLE_AGAIN: Duration = Duration::from_millis(200);
+
 /// Moves what comes from the agent until its leg ends.
 pub async fn run_agent_leg(
     broker: Arc<Broker>,
@@ -35,12 +38,14 @@ pub async fn run_agent_leg(
             () = leg.stop.cancelled() => return,
             received = reader.next() => received,
             () = settled => {
-                settle_at = None;
                 if let Some(ack) = session.settle()
                     && leg.writer.ack(ack).await.is_err()
                 {
                     break;
                 }
+                // A disk that is full now may not be later; no frame comes to say so.
+                settle_at = session.is_unsettled().then(|| Instant::now() + SETTLE_AGAIN);
+                try_finish(&broker, &session).await;
                 continue;
             }
         };
@@ -92,7 +97,7 @@ async fn from_agent(
             if let Some(console) = session.exited(exit) {
                 pass_on(session, &console, &received.raw).await;
             }
-            finish_when_recorded(broker, session).await;
+            try_finish(broker, session).await;
         }
         Frame::Message(_) | Frame::Skipped(_) => {}
     }
@@ -144,16 +149,17 @@ async fn from_console(
             session.resized(now(), size.columns, size.rows);
             to_agent(session, &received.raw).await;
         }
-        Frame::Message(Message::Close(_) | Message::EndOfInput(_) | Message::Signal(_)) => {
+        Frame::Message(Message::Close(_)) => {
+            if let Some(agent) = session.ask_to_close() {
+                let _ = agent.writer.frame(&received.raw).await;
+            }
+        }
+        Frame::Message(Message::EndOfInput(_) | Message::Signal(_)) => {
             to_agent(session, &received.raw).await;
         }
         Frame::Message(Message::Finished(_)) => {
-            finish_when_recorded(broker, session).await;
-            if let (Some(agent), _) = session.legs() {
-                let _ = agent.writer.message(Finished {}).await;
-            }
-            broker.forget(session);
-            return Err(LinkError::Closed);
+            session.console_has_all();
+            try_finish(broker, session).await;
         }
         Frame::Data { .. } => return Err(LinkError::Closed),
         Frame::Message(_) | Frame::Skipped(_) => {}
@@ -168,17 +174,31 @@ async fn to_agent(session: &Arc<Session>, raw: &[u8]) {
     }
 }
 
-async fn finish_when_recorded(broker: &Arc<Broker>, session: &Arc<Session>) {
-    if let Some(exit) = session.finished_exit() {
-        broker.finish(session, &exit).await;
+/// Ends the session when the operator has everything and the recording too.
+async fn try_finish(broker: &Arc<Broker>, session: &Arc<Session>) {
+    let Some(exit) = session.finished_exit() else { return };
+    broker.finish(session, &exit).await;
+    broker.forget(session);
+    let (agent, console) = session.legs();
+    if let Some(agent) = agent {
+        let _ = agent.writer.message(Finished {}).await;
+    }
+    if let Some(console) = console {
+        console.writer.close().await;
+        console.stop.cancel();
     }
 }
 
 impl Broker {
     /// Ends a session that cannot go on, with its reason.
-    pub(super) async fn give_up(self: &Arc<Self>, session: &Arc<Session>, reason: String) {
-        let exit =
-            Exit { status: None, signal: None, offset: session.bytes_out(), reason: Some(reason) };
+    pub async fn give_up(self: &Arc<Self>, session: &Arc<Session>, reason: String) {
+        let failed = || Exit {
+            status: None,
+            signal: None,
+            offset: session.bytes_out(),
+            reason: Some(reason),
+        };
+        let exit = session.known_exit().unwrap_or_else(failed);
         let (agent, console) = session.legs();
         self.finish(session, &exit).await;
         if let Some(console) = console {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use link::Writer;
 use model::Timestamp;
-use session::{Exit, Inbox, Resume, SendFrom, Ticket};
+use session::{Close, Exit, Inbox, Message, Resume, SendFrom, Ticket};
 use terminal::{Event, Recorder, RecorderError, Size};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +61,12 @@ struct State {
     /// Output not flushed to the recording yet.
     unflushed: usize,
     exit: Option<Exit>,
-    recorded_all: bool,
+    /// The operator has everything and has said so.
+    console_done: bool,
+    /// The operator asked to end the session; said to the agent whenever it comes.
+    close_asked: bool,
+    /// Counts attachments: what was decided before a later one is decided again.
+    epoch: u64,
     agent_gone_at: Option<Timestamp>,
     console_gone_at: Option<Timestamp>,
     bytes_out: u64,
@@ -91,7 +96,9 @@ impl Session {
                 input_done: 0,
                 unflushed: 0,
                 exit: None,
-                recorded_all: false,
+                console_done: false,
+                close_asked: false,
+                epoch: 0,
                 agent_gone_at: Some(now),
                 console_gone_at: Some(now),
                 bytes_out: recorded,
@@ -103,40 +110,56 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the session its agent. Answers where both sides must send from.
+    /// Gives the session its agent; follow with [`Session::settle_ends`].
     ///
     /// A former leg of the agent is stopped. `resume` is what the agent still holds; a new session
     /// has none.
-    pub(super) fn attach_agent(
-        &self,
-        leg: Leg,
-        resume: Option<&Resume>,
-        at: Timestamp,
-    ) -> Vec<(Leg, SendFrom)> {
+    pub(super) fn attach_agent(&self, leg: Leg, resume: Option<&Resume>, at: Timestamp) {
         let mut state = self.state();
         if let Some(old) = state.agent.replace(leg) {
             old.stop.cancel();
         }
+        state.epoch += 1;
         state.agent_gone_at = None;
-        let Some(resume) = resume else { return Vec::new() };
+        let Some(resume) = resume else { return };
         state.input_done = state.input_done.max(resume.received);
-        state.acked = state.acked.max(resume.base);
+        // What was acknowledged on the broken leg may never have arrived.
+        state.acked = resume.base;
         state.close_gap(at, resume.base);
-        state.both_send_from()
     }
 
-    /// Gives the session its console. Answers where both sides must send from.
-    pub(super) fn attach_console(&self, leg: Leg, resume: Option<&Resume>) -> Vec<(Leg, SendFrom)> {
+    /// Gives the session its console; follow with [`Session::settle_ends`].
+    pub(super) fn attach_console(&self, leg: Leg, resume: Option<&Resume>) {
         let mut state = self.state();
         if let Some(old) = state.console.replace(leg) {
             old.stop.cancel();
         }
+        state.epoch += 1;
         state.console_gone_at = None;
-        let Some(resume) = resume else { return Vec::new() };
+        let Some(resume) = resume else { return };
         state.forwarded = Inbox::at(resume.received);
         state.seen = state.seen.max(resume.received);
         state.input_done = state.input_done.max(resume.base);
-        state.both_send_from()
+    }
+
+    /// Tells both ends, after one of them came back, what arrived and where to send from.
+    ///
+    /// When another end comes back meanwhile, what was said may have been overtaken, so it is
+    /// decided and said again.
+    pub(super) async fn settle_ends(&self) {
+        loop {
+            let (epoch, frames) = {
+                let mut state = self.state();
+                (state.epoch, state.frames_for_both())
+            };
+            for (leg, frame) in frames {
+                // A leg that broke meanwhile is found by its own task.
+                let _ = leg.writer.frame(&frame).await;
+            }
+            if self.state().epoch == epoch {
+                return;
+            }
+        }
     }
 
     /// Takes a leg away that broke; another one may have replaced it already.
@@ -236,19 +259,36 @@ impl Session {
         (state.agent.clone(), state.console.clone())
     }
 
-    /// The exit, once all output before it is in the recording.
+    /// Notes that the operator has everything.
+    pub(super) fn console_has_all(&self) {
+        self.state().console_done = true;
+    }
+
+    /// Notes that the operator wants the session to end; answers the agent's leg, to be told.
+    pub fn ask_to_close(&self) -> Option<Leg> {
+        let mut state = self.state();
+        state.close_asked = true;
+        state.agent.clone()
+    }
+
+    /// The exit, once the operator has everything and all output is in the recording. Before that,
+    /// whoever takes the session over must find the recording open.
     pub(super) fn finished_exit(&self) -> Option<Exit> {
         let mut state = self.state();
-        let exit = state.exit.clone()?;
+        let exit = state.exit.clone().filter(|_| state.console_done)?;
         state.flush();
         let recorded = state.recorder.as_ref().map_or(u64::MAX, Recorder::recorded);
         (recorded >= exit.offset).then_some(exit)
     }
 
+    /// How the remote process ended, if it did.
+    pub(super) fn known_exit(&self) -> Option<Exit> {
+        self.state().exit.clone()
+    }
+
     /// Takes the recorder once, to finish the recording; `None` when it was done before.
     pub(super) fn take_recorder(&self) -> Option<Recorder> {
         let mut state = self.state();
-        state.recorded_all = true;
         state.flush();
         state.recorder.take()
     }
@@ -303,20 +343,32 @@ impl Session {
 }
 
 impl State {
-    /// Where each side must send from, when both are there; the agent hears it in any case, so
-    /// that recording goes on without a console.
-    fn both_send_from(&mut self) -> Vec<(Leg, SendFrom)> {
+    /// What each end must hear: what arrived, and where to send from. The agent hears it without
+    /// a console too, so that recording goes on.
+    fn frames_for_both(&mut self) -> Vec<(Leg, Bytes)> {
         self.flush();
+        let message = |message: Message| session::encode_message(&message);
+        let ack = |offset| Bytes::copy_from_slice(&session::encode_ack(offset));
         let recorded = self.recorder.as_ref().map_or(u64::MAX, Recorder::recorded);
         let wanted = self.console.as_ref().map_or(u64::MAX, |_| self.forwarded.received());
-        let mut sends = Vec::new();
-        if let Some(agent) = &self.agent {
-            sends.push((agent.clone(), SendFrom { offset: recorded.min(wanted).max(self.acked) }));
+        let mut frames = Vec::new();
+        if let Some(agent) = self.agent.clone() {
+            self.acked = self.acked.max(self.can_forget());
+            let from = SendFrom { offset: recorded.min(wanted).max(self.acked) };
+            frames.push((agent.clone(), ack(self.acked)));
+            frames.push((agent.clone(), message(from.into())));
+            if self.close_asked {
+                frames.push((agent, message(Close {}.into())));
+            }
         }
         if let (Some(console), Some(_)) = (&self.console, &self.agent) {
-            sends.push((console.clone(), SendFrom { offset: self.input_done }));
+            frames.push((console.clone(), ack(self.input_done)));
+            frames.push((console.clone(), message(SendFrom { offset: self.input_done }.into())));
+            if let Some(exit) = &self.exit {
+                frames.push((console.clone(), message(exit.clone().into())));
+            }
         }
-        sends
+        frames
     }
 
     fn flush(&mut self) {
