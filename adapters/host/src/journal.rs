@@ -9,7 +9,7 @@ use crate::{Fs, failpoint, write_atomic};
 /// The journal is written anew with its last record alone when it passes this many bytes.
 const COMPACT_ABOVE: u64 = 1 << 20;
 /// Bytes kept aside so that a full disk cannot keep the installer from writing down that it rolls back.
-const SPARE: u64 = 256 << 10;
+const SPARE: u64 = 4 << 20;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -153,6 +153,7 @@ impl Run {
     /// Takes up what an earlier base left.
     async fn begin(&mut self, restarted: Happened, save: bool) {
         let before = self.base.installer.state();
+        self.report_again(before.attempt().map(|attempt| attempt.id));
         let now = self.now();
         let next = match before.on(restarted, &now) {
             Ok(transition) => transition.next,
@@ -170,6 +171,15 @@ impl Run {
         }
         let Transition { next, effects } = next.enter();
         self.enter(next, effects);
+    }
+
+    /// What an earlier base wrote down it may not have told the update server.
+    fn report_again(&self, attempt: Option<AttemptId>) {
+        let entries = self.base.log.after(0).into_iter();
+        let of_attempt = entries.filter(|entry| attempt.is_some() && entry.attempt == attempt);
+        for (step, entry) in (1..).zip(of_attempt) {
+            self.base.reports.add(step, entry);
+        }
     }
 
     async fn on(&mut self, event: Happened) -> Result<(), Refused> {
@@ -247,8 +257,8 @@ impl Run {
             level,
             text,
         };
-        self.base.reports.add(&entry);
-        self.base.log.add(entry);
+        let (step, entry) = self.base.log.add(entry);
+        self.base.reports.add(step, entry);
     }
 }
 

@@ -73,8 +73,8 @@ impl InstallLog {
         })
     }
 
-    /// Adds an entry; `n` is given here.
-    pub fn add(&self, mut entry: Entry) {
+    /// Adds an entry, whose `n` is given here; answers it and which one it is of its attempt, from 1.
+    pub fn add(&self, mut entry: Entry) -> (u32, Entry) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entry.n = entries.last().map_or(0, |last| last.n) + 1;
         match entry.level {
@@ -86,13 +86,14 @@ impl InstallLog {
         if let Err(error) = append(&self.paths, line.as_bytes()) {
             tracing::error!(%error, "Log of installs cannot be written");
         }
-        let n = entry.n;
-        entries.push(entry);
+        let step = entries.iter().filter(|known| known.attempt == entry.attempt).count() + 1;
+        entries.push(entry.clone());
         if entries.len() > SHOWN_MAX {
             entries.remove(0);
         }
         drop(entries);
-        self.last.send_replace(n);
+        self.last.send_replace(entry.n);
+        (u32::try_from(step).unwrap_or(u32::MAX), entry)
     }
 
     /// The entries after that one.

@@ -1,11 +1,10 @@
 //! Tells the update server how installs go. A report that cannot be sent changes nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use host::{RealFs, load_json};
-use model::AttemptId;
 use release::offer::{ReportRequest, SIGNATURE_HEADER, sign_request};
 use tokio::sync::Notify;
 
@@ -22,37 +21,32 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins
 /// Reports that wait to be sent.
 #[derive(Default)]
 pub struct Reports {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<VecDeque<(u32, Entry)>>,
     added: Notify,
 }
 
-#[derive(Default)]
-struct Waiting {
-    entries: VecDeque<(u32, Entry)>,
-    steps: BTreeMap<AttemptId, u32>,
-}
-
 impl Reports {
-    /// Lets an entry of an attempt be told.
-    pub fn add(&self, entry: &Entry) {
-        let Some(attempt) = entry.attempt else { return };
+    /// Lets an entry of an attempt be told, with its number within the attempt.
+    ///
+    /// Telling one again is harmless: the update server knows it by attempt and number.
+    pub fn add(&self, step: u32, entry: Entry) {
+        if entry.attempt.is_none() {
+            return;
+        }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = waiting.steps.entry(attempt).or_default();
-        *next += 1;
-        let step = *next;
-        waiting.entries.push_back((step, entry.clone()));
-        if waiting.entries.len() > WAITING_MAX {
-            waiting.entries.pop_front();
+        waiting.push_back((step, entry));
+        if waiting.len() > WAITING_MAX {
+            waiting.pop_front();
         }
         self.added.notify_one();
     }
 
     fn first(&self) -> Option<(u32, Entry)> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).entries.front().cloned()
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).front().cloned()
     }
 
     fn sent(&self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).entries.pop_front();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
 }
 

@@ -22,7 +22,7 @@ use crate::paths::Paths;
 use crate::reports::{self, Reports};
 use crate::self_update::{Sockets, own_slot};
 use crate::signed_in::SignedIn;
-use crate::site::{Fleet, supervise};
+use crate::site::{Fleet, end_silent, supervise};
 use crate::{api, https, trust};
 
 /// How often the keeper hears that the base is alive.
@@ -84,6 +84,7 @@ async fn serve(paths: Paths, sockets: Sockets) -> anyhow::Result<ExitCode> {
     }
     tokio::spawn(installer::run(base.clone(), start.journal, restarted, start.changed));
     tokio::spawn(supervise(base.clone()));
+    tokio::spawn(end_silent(base.clone()));
     tokio::spawn(reports::send(base.clone()));
     tokio::spawn(soak(base.clone()));
     until_stopped(&base).await

@@ -140,3 +140,24 @@ async fn a_site_that_keeps_crashing_after_its_commit_leads_to_rescue_and_back() 
     lab.until_generation().await;
     assert_eq!(lab.current("site"), "1.0.0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_eats_the_disk_is_put_back_on_a_full_disk() {
+    // req: UPD-09
+    let Some(mut lab) = Lab::serving_on_a_disk_of(600).await else {
+        println!("No disk of its own could be mounted here: it needs root");
+        return;
+    };
+    lab.limits(3, 6, 2);
+    lab.stop();
+    lab.start();
+    let before = lab.until_generation().await;
+    let bad = packages::site(Release::new(1, 1, 0, 2), "eat-disk");
+    assert_eq!(lab.install(&bad).await, "rolled-back", "{}", lab.story().await);
+    assert_eq!(lab.until_generation().await, before, "the old version serves again");
+    assert_eq!(lab.current("site"), "1.0.0");
+    assert!(lab.story().await.contains("it is not healthy"), "{}", lab.story().await);
+    std::fs::remove_file(lab.data().join("site/eaten")).expect("what was eaten");
+    let good = packages::site(Release::new(1, 2, 0, 3), "");
+    assert_eq!(lab.install(&good).await, "contracted", "{}", lab.story().await);
+}

@@ -1,7 +1,9 @@
+use std::convert::Infallible;
+
 use crate::{Fault, Install, PackageRef, Proof, Subject};
 
 impl<P: Proof> Subject<P> {
-    fn map<Q>(&self, f: impl FnOnce(&P) -> Result<Q, Fault>) -> Result<Subject<Q>, Fault> {
+    fn map<Q, E>(&self, f: impl FnOnce(&P) -> Result<Q, E>) -> Result<Subject<Q>, E> {
         Ok(match self {
             Self::Update(proof) => Subject::Update(f(proof)?),
             Self::Kept(package) => Subject::Kept(package.clone()),
@@ -12,7 +14,8 @@ impl<P: Proof> Subject<P> {
 impl<P: Proof> Install<P> {
     /// What is written to disk: the same state with references in the place of proofs.
     pub fn saved(&self) -> Install<PackageRef> {
-        self.map(|proof| Ok(proof.reference())).unwrap_or_else(|fault| unreachable_fault(&fault))
+        let Ok(saved) = self.map(|proof| Ok::<_, Infallible>(proof.reference()));
+        saved
     }
 
     /// Turns a state read from disk into one that may be acted on, verifying its package again.
@@ -37,10 +40,7 @@ impl<P: Proof> Install<P> {
         }
     }
 
-    fn map<Q: Proof>(
-        &self,
-        mut f: impl FnMut(&P) -> Result<Q, Fault>,
-    ) -> Result<Install<Q>, Fault> {
+    fn map<Q: Proof, E>(&self, mut f: impl FnMut(&P) -> Result<Q, E>) -> Result<Install<Q>, E> {
         Ok(match self.clone() {
             Self::Idle => Install::Idle,
             Self::Planned { attempt, package } => Install::Planned { attempt, package },
@@ -75,9 +75,4 @@ impl<P: Proof> Install<P> {
             Self::Rescue { kind, reason } => Install::Rescue { kind, reason },
         })
     }
-}
-
-/// Taking the reference out of a proof cannot fail; the state it would lead to is harmless all the same.
-fn unreachable_fault(_: &Fault) -> Install<PackageRef> {
-    Install::Idle
 }

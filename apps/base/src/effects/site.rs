@@ -125,29 +125,31 @@ pub async fn switch_over(base: &Shared, package: &PackageRef) -> Result<(), Faul
         // A power cut ended it between its proof and now.
         prove(base, package).await?;
     }
-    let old = base.fleet.active().filter(|active| active.number != new.number);
-    remember(base, old.as_deref()).await;
+    // Usually one; a base that was killed between the two steps below left both serving.
+    let mut old = base.fleet.all();
+    old.retain(|generation| generation.number != new.number);
+    remember(base, &old).await;
     host::failpoint("switch-before-activate").map_err(|e| Fault::host(e.to_string(), ""))?;
     let active = new.activate().await;
     active.map_err(|why| Fault::package(format!("{package} does not take over: {why}"), REMEDY))?;
     base.fleet.serves(Some(new.number));
     host::failpoint("switch-after-activate").map_err(|e| Fault::host(e.to_string(), ""))?;
-    if let Some(old) = old
-        && let Err(reason) = old.drain().await
-    {
-        // It may have died; what it had comes to the new one by itself.
-        tracing::warn!(reason, generation = old.number, "Old generation does not drain");
+    for old in old {
+        if let Err(reason) = old.drain().await {
+            // It may have died; what it had comes to the new one by itself.
+            tracing::warn!(reason, generation = old.number, "Old generation does not drain");
+        }
     }
     Ok(())
 }
 
 /// Writes down how many clients there were; an earlier try of the same attempt saw more of them.
-async fn remember(base: &Shared, old: Option<&Generation>) {
+async fn remember(base: &Shared, old: &[Arc<Generation>]) {
     let attempt = base.installer.state().attempt().map(|attempt| attempt.id);
-    let now = match old {
-        Some(old) => old.status().await.map_or(0, |status| status.agents_connected),
-        None => 0,
-    };
+    let mut now = 0;
+    for old in old {
+        now += old.status().await.map_or(0, |status| status.agents_connected);
+    }
     let before = remembered(base);
     let agents = if before.attempt == attempt { now.max(before.agents) } else { now };
     if let Err(error) = save_json(&RealFs, &base.paths.hand_over(), &HandOver { attempt, agents }) {

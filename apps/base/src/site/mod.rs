@@ -6,4 +6,4 @@ mod supervise;
 
 pub use fleet::Fleet;
 pub use generation::{Generation, Status};
-pub use supervise::supervise;
+pub use supervise::{end_silent, supervise};

@@ -17,8 +17,28 @@ const CRASHES_MAX: u32 = 5;
 const STEADY: Duration = Duration::from_secs(20);
 /// How often a rescue tries whether the site starts after all.
 const RESCUE_AGAIN: Duration = Duration::from_mins(1);
+/// How often the serving generation is asked whether it lives, and how often it may stay silent in a row.
+const ASK: (Duration, u32) = (Duration::from_secs(5), 6);
 /// How often drained generations are looked for.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Ends a serving generation that runs and answers nothing any more, so that another one is started.
+pub async fn end_silent(base: Shared) {
+    let mut silent = (0, 0);
+    loop {
+        tokio::time::sleep(ASK.0).await;
+        let Some(active) = base.fleet.active() else { continue };
+        let answers = active.status().await.is_ok();
+        silent = if answers { (0, 0) } else { (active.number, silent.1 + 1) };
+        if silent.0 == active.number && silent.1 >= ASK.1 {
+            tracing::error!(
+                generation = active.number,
+                "Serving generation answers nothing; ending it"
+            );
+            active.stop(Duration::from_secs(2)).await;
+        }
+    }
+}
 
 /// Runs for as long as the base does.
 pub async fn supervise(base: Shared) {

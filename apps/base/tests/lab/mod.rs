@@ -52,9 +52,31 @@ impl Lab {
         lab
     }
 
+    /// An appliance with the first site serving, on a disk of so many MiB; none where no disk can be mounted.
+    pub async fn serving_on_a_disk_of(mib: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let size = format!("size={mib}m");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(&data);
+        if !mount.status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let mut lab = Self::set_up_in(dir).await;
+        lab.start();
+        lab.sign_in_first().await;
+        let site = packages::site(Release::new(1, 0, 0, 1), "");
+        assert_eq!(lab.install(&site).await, "contracted", "{}", lab.story().await);
+        Some(lab)
+    }
+
     /// An appliance that was set up and enrolled and does not run.
     pub async fn set_up() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::set_up_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn set_up_in(dir: tempfile::TempDir) -> Self {
         let world = World::new().await;
         let base = packages::base(Release::new(1, 0, 0, 1), "");
         let package = dir.path().join("base.pkg");
@@ -344,6 +366,8 @@ impl Drop for Lab {
             eprintln!("--- log of the appliance ---\n{}", self.log());
         }
         self.power_off();
+        // Where it was a disk of its own.
+        let _ = Command::new("umount").arg("-q").arg(self.data()).stderr(Stdio::null()).status();
     }
 }
 

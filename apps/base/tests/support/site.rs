@@ -121,7 +121,13 @@ async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
 
 async fn health(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>) {
     let active = *site.phase.borrow() == "active";
-    let sick = site.behaviour == "sick" || (site.behaviour == "sick-in-trial" && active);
+    let probe = || std::fs::write(var("SLUIS_DATA").join(".probe"), vec![0; 64 << 10]).is_err();
+    let sick = match site.behaviour.as_str() {
+        "sick" => true,
+        "sick-in-trial" => active,
+        "eat-disk" => active && probe(),
+        _ => false,
+    };
     let status = if sick { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let check = json!({ "name": "database", "ok": !sick, "text": "it cannot be written" });
     (status, Json(json!({ "ok": !sick, "checks": [check] })))
@@ -140,6 +146,13 @@ async fn selftest(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>) {
 
 async fn activate(State(site): State<Arc<Site>>) -> StatusCode {
     site.phase.send_replace("active");
+    if site.behaviour == "eat-disk" {
+        tokio::task::spawn_blocking(|| {
+            let mut file = std::fs::File::create(var("SLUIS_DATA").join("eaten")).expect("a file");
+            let block = vec![0; 64 << 10];
+            while file.write_all(&block).is_ok() {}
+        });
+    }
     let after = match site.behaviour.as_str() {
         "crash-in-trial" => 300,
         "crash-later" => 6000,
