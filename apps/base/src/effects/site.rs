@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const BACK_PERCENT: u64 = 99;
 /// Kept before a deadline, so that the reason is told rather than that time is over.
 const MARGIN: Duration = Duration::from_millis(300);
+/// Less free disk than this means that the new version eats it: the preflight saw four times as much.
+const DISK_LEFT_MIN: u64 = 64 << 20;
 /// Longest text of a failed migration that is passed on.
 const WORDS_MAX: usize = 600;
 
@@ -182,6 +184,10 @@ pub async fn watch(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
         }
         let look = async {
             new.health().await.map_err(|why| format!("it is not healthy: {why}"))?;
+            let free = host::disk_free(&base.paths.data).unwrap_or(u64::MAX);
+            if free < DISK_LEFT_MIN {
+                return Err(format!("only {} MiB of the disk are left", free >> 20));
+            }
             let status = new.status().await.map_err(|error| error.to_string())?;
             if status.agents_connected < enough {
                 let back = status.agents_connected;
