@@ -25,6 +25,8 @@ pub struct Base {
     /// The slot that this process runs from; none when it was started from elsewhere.
     pub own: Option<Sha256>,
     pub started: Instant,
+    /// What the clock said then.
+    pub started_at: Timestamp,
     pub slots: Slots<RealFs>,
     pub ledger: LedgerFile,
     pub log: InstallLog,
@@ -43,6 +45,11 @@ impl Base {
     /// The moment, never before what signed metadata spoke of.
     pub fn now(&self) -> Timestamp {
         Clock { at_least: self.last_check.latest_signed() }.now()
+    }
+
+    /// The moment for deadlines: setting the clock moves none of them.
+    pub fn steady_now(&self) -> Timestamp {
+        self.started_at.plus(self.started.elapsed())
     }
 
     /// Architecture of this appliance, as packages name it.

@@ -141,7 +141,7 @@ struct Run {
 impl Run {
     fn tick(&self) -> impl Future<Output = ()> + use<> {
         let deadline = self.base.installer.state().deadline();
-        let left = deadline.map(|deadline| deadline.since(host::now()));
+        let left = deadline.map(|deadline| deadline.since(self.base.steady_now()));
         async move {
             match left {
                 Some(left) => tokio::time::sleep(left + Duration::from_millis(5)).await,
@@ -194,7 +194,7 @@ impl Run {
     }
 
     fn now(&self) -> Now {
-        Now { at: host::now(), limits: self.base.config.limits.limits() }
+        Now { at: self.base.steady_now(), limits: self.base.config.limits.limits() }
     }
 
     /// Writes the state down; it is entered only when that worked.

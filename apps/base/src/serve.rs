@@ -60,6 +60,7 @@ async fn serve(paths: Paths, sockets: Sockets) -> anyhow::Result<ExitCode> {
     let base: Shared = Arc::new(Base {
         own,
         started: Instant::now(),
+        started_at: host::now(),
         ledger: LedgerFile::open(&paths)?,
         log: InstallLog::open(&paths)?,
         accounts: AccountBook::open(&paths)?,

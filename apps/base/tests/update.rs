@@ -88,6 +88,36 @@ async fn a_killed_keeper_or_base_costs_no_session() {
     assert!(outcome.stall_max.as_millis() < 1000, "{outcome:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_stops_installs_and_nothing_else() {
+    // req: UPD-08
+    let mut lab = Lab::serving().await;
+    let next = packages::site(Release::new(1, 1, 0, 2), "");
+    lab.world.publish(&next);
+    lab.until_answer(hyper::Method::POST, "updates/check", None).await;
+    lab.stop();
+    let path = lab.data().join("journal");
+    let mut bytes = std::fs::read(&path).expect("a journal");
+    bytes[20] ^= 1;
+    std::fs::write(&path, bytes).expect("a journal");
+    lab.start();
+    lab.until_generation().await;
+    let status = lab.until_answer(hyper::Method::GET, "status", None).await;
+    assert!(
+        status["rescue"].as_str().is_some_and(|why| why.contains("the journal is damaged")),
+        "{status}"
+    );
+    let body = serde_json::json!({ "target": next.target });
+    let asked = lab.api(hyper::Method::POST, "updates/install", Some(&body)).await;
+    let (status, answer) = asked.expect("an answer");
+    assert_eq!(status, 409, "{answer}");
+    assert!(
+        answer["error"].as_str().is_some_and(|why| why.contains("journal is damaged")),
+        "{answer}"
+    );
+    assert_eq!(lab.current("site"), "1.0.0");
+}
+
 fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a process");

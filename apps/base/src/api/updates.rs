@@ -135,7 +135,14 @@ pub async fn begin_rollback(base: &Shared, kind: PackageKind) -> Result<Started,
 }
 
 async fn begin(base: &Shared, event: crate::installer::Happened) -> Result<(), Problem> {
-    base.installer.ask(event).await.map_err(|_| busy())?;
+    base.installer.ask(event).await.map_err(|_| match &*base.installer.state() {
+        // At rest and still refused: there is no journal to write the attempt into.
+        install::Install::Rescue { reason, .. } => Problem::conflict(
+            reason.clone(),
+            "Stop the appliance, put this right, and start it again.",
+        ),
+        _ => busy(),
+    })?;
     let counted = base.ledger.change(install::Ledger::attempt_begun);
     if let Err(error) = counted {
         tracing::warn!(%error, "Attempt cannot be counted");

@@ -317,5 +317,5 @@ pub async fn retire(base: &Shared) {
 /// What is left until the deadline of the state, less a margin.
 fn left(base: &Shared) -> Duration {
     let deadline: Timestamp = base.installer.state().deadline().unwrap_or_default();
-    deadline.since(host::now()).saturating_sub(MARGIN)
+    deadline.since(base.steady_now()).saturating_sub(MARGIN)
 }
