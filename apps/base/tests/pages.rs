@@ -1,4 +1,4 @@
-//! `/appliance` in a browser's hands: first sign-in, forced change, lockout, tokens, maintenance.
+//! `/appliance` in a browser's hands, and the commands beside it: first sign-in, forced change, lockout, tokens, maintenance.
 
 mod lab;
 
@@ -214,4 +214,25 @@ async fn bad_input_is_refused_with_a_reason_and_harms_nobody() {
     }
     let status = lab.until_answer(Method::GET, "status", None).await;
     assert_eq!(status["site_phase"], "missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_what_is_broken() {
+    let lab = Lab::set_up().await;
+    let doctor = || lab.command(&["doctor"]).output().expect("the doctor");
+    let fine = doctor();
+    let text = String::from_utf8_lossy(&fine.stdout).into_owned();
+    assert!(fine.status.success() && !text.contains("WRONG"), "{text}");
+    std::fs::write(lab.data().join("tls/key.pem"), "no key").expect("a file");
+    std::fs::write(lab.data().join("ledger.json"), "{").expect("a file");
+    let broken = doctor();
+    let text = String::from_utf8_lossy(&broken.stdout).into_owned();
+    assert!(!broken.status.success());
+    for name in ["WRONG certificate", "WRONG ledger", "ok    base software: 1.0.0 (rev 1)"] {
+        assert!(text.contains(name), "{name} is not in {text}");
+    }
+    std::fs::write(lab.data().join("base.toml"), "hostname = 7").expect("a file");
+    let check = lab.command(&["config", "check"]).output().expect("the check");
+    let text = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(!check.status.success() && text.contains("base.toml is wrong"), "{text}");
 }
