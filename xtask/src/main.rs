@@ -111,11 +111,14 @@ fn run(task: Task) -> Result<()> {
 fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::run(workspace, &[Purpose::Build])?;
     let programs = Programs::build(workspace, Speed::Debug)?;
-    Step::cargo(workspace, &["run", "--locked", "--package", "sluis-e2e", "--bin", "sluis-demo", "--"])
-        .args(args)
-        .envs(programs.envs())
-        .run()
-        .context("The demo did not come to its good end; what it printed last says where")
+    Step::cargo(
+        workspace,
+        &["run", "--locked", "--package", "sluis-e2e", "--bin", "sluis-demo", "--"],
+    )
+    .args(args)
+    .envs(programs.envs())
+    .run()
+    .context("The demo did not come to its good end; what it printed last says where")
 }
 
 /// Runs all tests. The minutes of everything before stand above the runner's own closing line,
