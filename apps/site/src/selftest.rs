@@ -102,6 +102,8 @@ async fn try_run(site: &Arc<Site>) -> Result<String> {
     tokio::spawn(accept_two(site.clone(), listener));
     let agent = dial(site, &address, ClientKind::Agent, &site.self_test.agent).await?;
     let endpoint = tokio::spawn(be_endpoint(agent));
+    // The welcome goes out a moment before the agent can be found.
+    site.hub.wait_for(actors.agent, LIMIT).await.context("the self-test's agent has no link")?;
     let console = dial(site, &address, ClientKind::Console, &site.self_test.console).await?;
     let session = be_operator(&console, actors.agent).await?;
     console.link.handle().close();

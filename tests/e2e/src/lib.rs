@@ -8,6 +8,7 @@ pub mod appliance;
 pub mod bins;
 pub mod clock;
 pub mod control;
+pub mod live;
 pub mod load;
 pub mod rig;
 pub mod vendor;

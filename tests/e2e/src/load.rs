@@ -1,6 +1,7 @@
 //! Sessions under load, each checked line by line.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -33,10 +34,28 @@ pub struct Ticking {
 /// # Errors
 /// When the console does not start.
 pub fn tick(profile: &Profile, endpoint: &str, lines: u64, pause_ms: u64) -> Result<Ticking> {
+    open(profile, endpoint, &[&pause_ms.to_string(), &lines.to_string()])
+}
+
+/// The same, until the file is there.
+///
+/// # Errors
+/// When the console does not start.
+pub fn tick_until(
+    profile: &Profile,
+    endpoint: &str,
+    pause_ms: u64,
+    stop: &Path,
+) -> Result<Ticking> {
+    open(profile, endpoint, &[&pause_ms.to_string(), "until", &stop.display().to_string()])
+}
+
+fn open(profile: &Profile, endpoint: &str, how: &[&str]) -> Result<Ticking> {
     let ticker = program("sluis-ticker").display().to_string();
     let mut child = profile
         .console()
-        .args(["exec", endpoint, "--", &ticker, &lines.to_string(), &pause_ms.to_string()])
+        .args(["exec", endpoint, "--", &ticker])
+        .args(how)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -44,17 +63,24 @@ pub fn tick(profile: &Profile, endpoint: &str, lines: u64, pause_ms: u64) -> Res
         .context("the console does not start")?;
     let stdout = child.stdout.take().context("the console has no output")?;
     let (seen, first) = mpsc::sync_channel(1);
-    let checker = std::thread::spawn(move || check(stdout, lines, &seen));
+    let checker = std::thread::spawn(move || check(stdout, &seen));
     Ok(Ticking { child, checker, first })
 }
 
-fn check(stdout: impl Read, lines: u64, seen: &mpsc::SyncSender<()>) -> Result<Report> {
+fn check(stdout: impl Read, seen: &mpsc::SyncSender<()>) -> Result<Report> {
     let mut report = Report::default();
+    let mut ended = false;
     for line in BufReader::new(stdout).lines() {
         let line = line?;
         let arrived = monotonic_us();
         let (number, written) =
             line.trim().split_once(' ').with_context(|| format!("an odd line: {line:?}"))?;
+        ensure!(!ended, "a line came after the end: {line:?}");
+        if number == "end" {
+            ensure!(written.parse() == Ok(report.lines), "{line}, but {} lines came", report.lines);
+            ended = true;
+            continue;
+        }
         let (number, written): (u64, u64) = (number.parse()?, written.parse()?);
         ensure!(number == report.lines, "line {} was due, line {number} came", report.lines);
         if number == 0 {
@@ -64,7 +90,7 @@ fn check(stdout: impl Read, lines: u64, seen: &mpsc::SyncSender<()>) -> Result<R
         report.lines += 1;
         report.delays_us.push(arrived.saturating_sub(written));
     }
-    ensure!(report.lines == lines, "{} lines came of {lines}", report.lines);
+    ensure!(ended, "the end did not come after {} lines", report.lines);
     Ok(report)
 }
 

@@ -372,6 +372,7 @@ impl Drop for Rig {
 }
 
 /// A console's profile.
+#[derive(Clone)]
 pub struct Profile {
     home: PathBuf,
 }

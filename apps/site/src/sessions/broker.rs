@@ -30,6 +30,9 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 /// How long a session waits for an agent that is on its way from an older generation.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a session waits for an agent that is not known to be anywhere: it may just be dialling.
+const BLINK: Duration = Duration::from_millis(300);
+
 /// How often and how soon opening is tried again while the agent's link comes back.
 const TRIES_MAX: u32 = 3;
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -221,8 +224,8 @@ impl Broker {
             let text = format!("“{}” is disabled", agent.name);
             return Err(Refused::new(RefusedCode::Forbidden, text));
         }
-        let moving = agent.generation.is_some();
-        if moving && let Some(found) = self.hub.wait_for(agent.id, ARRIVAL_LIMIT).await {
+        let patience = if agent.generation.is_some() { ARRIVAL_LIMIT } else { BLINK };
+        if let Some(found) = self.hub.wait_for(agent.id, patience).await {
             return Ok(found);
         }
         let seen = agent.last_seen.map_or_else(|| "never".to_owned(), |at| at.to_string());

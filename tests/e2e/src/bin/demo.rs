@@ -8,9 +8,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use sluis_e2e::appliance::{Appliance, Outcome, PASSWORD};
 use sluis_e2e::bins::client_program;
-use sluis_e2e::load::{self, percentile};
+use sluis_e2e::live::{Live, Scale, check_recordings};
 use sluis_e2e::vendor::{Release, Vendor};
-use sluis_e2e::web::Load;
 
 /// Starts a whole Sluis on this machine and updates it while it works.
 #[derive(Parser)]
@@ -79,66 +78,28 @@ fn main() -> Result<()> {
     })?;
     timeline.note("1.1.0 (rev 2) published: new base, new site with a schema change, new agents");
 
-    let lines = 6000;
-    let sessions = (0..arguments.sessions)
-        .map(|i| load::tick(&console, CLIENTS[i % CLIENTS.len()], lines, 10))
-        .collect::<Result<Vec<_>>>()?;
-    let mut typing = load::typing(&console, CLIENTS[0])?;
-    for session in &sessions {
-        session.wait_running()?;
-    }
-    typing.type_line()?;
-    let http = Load::start(appliance.web.clone(), "/check_health");
+    let scale = Scale { ticking: arguments.sessions, typing: (arguments.sessions / 4).max(1) };
+    let live = Live::start(&appliance, &console, &CLIENTS, scale)?;
     timeline.note(&format!(
-        "{} sessions print a line every 10 ms, one is typed into, HTTP requests run",
-        sessions.len()
+        "{} sessions print a line every 10 ms, {} are typed into, others open and end, HTTP requests run",
+        scale.ticking, scale.typing
     ));
-
     for (kind, label) in [("base", "base 1.1.0 (rev 2)"), ("site", "site 1.1.0 (rev 2)")] {
         let outcome = appliance.install(kind, "1.1.0")?;
         good(&outcome, &appliance)?;
         timeline.installed(label, &outcome);
-        typing.type_line()?;
     }
-    let after =
-        appliance.wait_clients(&token, CLIENTS.len(), Some("1.1.0"), Duration::from_mins(2))?;
+    let limit = Duration::from_mins(2);
+    let after = appliance.wait_clients(&token, CLIENTS.len(), Some("1.1.0"), limit)?;
     timeline.note(&format!(
         "all Jump Clients run 1.1.0, {:.1} s after the site, under their sessions",
         after.as_secs_f64()
     ));
-    typing.type_line()?;
-
-    let seen = http.finish();
-    let mut delays = Vec::new();
-    let count = sessions.len();
-    for session in sessions {
-        delays.extend(session.finish()?.delays_us);
-    }
-    let typed = typing.finish()?;
+    let noticed = live.finish()?;
+    let recordings = check_recordings(&appliance, Duration::from_secs(20))?;
     timeline.print();
-    println!();
-    println!(
-        "sessions        {count} of {count} ran to their end, 0 dropped; {typed} lines typed and echoed"
-    );
-    println!("lines           {} came, 0 missing, 0 doubled", delays.len());
-    println!(
-        "stall           p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
-        ms(percentile(&mut delays, 50.0)),
-        ms(percentile(&mut delays, 99.0)),
-        ms(percentile(&mut delays, 100.0))
-    );
-    println!(
-        "HTTP requests   {} answered, {} failed, slowest {:.1} ms",
-        seen.answered,
-        seen.failed,
-        seen.worst.as_secs_f64() * 1000.0
-    );
-    ensure!(
-        seen.failed == 0,
-        "{} requests failed; the first: {:?}",
-        seen.failed,
-        seen.first_failure
-    );
+    println!("\n{noticed}");
+    println!("recordings      {recordings} checked from end to end, each in one piece");
     if arguments.exit {
         return Ok(());
     }
@@ -191,10 +152,6 @@ fn stay(
     println!();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(tokio::signal::ctrl_c()).context("Ctrl-C cannot be waited for")
-}
-
-fn ms(us: u64) -> f64 {
-    us as f64 / 1000.0
 }
 
 struct Timeline {

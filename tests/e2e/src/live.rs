@@ -1,0 +1,248 @@
+//! An appliance at work: many sessions, HTTP requests and new sessions all the time, and what
+//! anybody noticed of what happened meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::appliance::Appliance;
+use crate::load::{self, Ticking, percentile};
+use crate::rig::Profile;
+use crate::web::{Load, Seen};
+
+/// How much goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// Sessions whose remote process prints a line every 10 ms.
+    pub ticking: usize,
+    /// Sessions that are typed into, each line waiting for its echo.
+    pub typing: usize,
+}
+
+/// Work under way.
+pub struct Live {
+    stop_file: PathBuf,
+    stop: Arc<AtomicBool>,
+    ticking: Vec<Ticking>,
+    typing: Vec<JoinHandle<Result<Typed>>>,
+    opening: JoinHandle<Result<u64>>,
+    http: Load,
+}
+
+struct Typed {
+    lines: u64,
+    worst: Duration,
+}
+
+/// What anybody noticed.
+#[derive(Debug)]
+pub struct Noticed {
+    /// Sessions that ran from before to after; each to its end.
+    pub sessions: usize,
+    /// Lines that came, each once.
+    pub lines: usize,
+    /// Between a line's printing and its showing: the middle one, in microseconds.
+    pub p50_us: u64,
+    /// What 99 of 100 lines kept.
+    pub p99_us: u64,
+    /// The longest.
+    pub worst_us: u64,
+    /// Lines typed and echoed.
+    pub typed: u64,
+    /// The slowest echo.
+    pub echo_worst: Duration,
+    /// Sessions opened meanwhile, each with its command run.
+    pub opened: u64,
+    /// HTTP requests on kept and new connections.
+    pub http: Seen,
+}
+
+impl Live {
+    /// Starts the work and waits until every session shows something.
+    ///
+    /// # Errors
+    /// When a session does not open.
+    pub fn start(
+        appliance: &Appliance,
+        console: &Profile,
+        clients: &[&str],
+        scale: Scale,
+    ) -> Result<Self> {
+        let stop_file = appliance.data().join("stop-ticking");
+        let stop = Arc::new(AtomicBool::new(false));
+        let ticking = (0..scale.ticking)
+            .map(|i| load::tick_until(console, clients[i % clients.len()], 10, &stop_file))
+            .collect::<Result<Vec<_>>>()?;
+        let typing = (0..scale.typing)
+            .map(|i| type_all_along(console, clients[i % clients.len()], stop.clone()))
+            .collect::<Result<Vec<_>>>()?;
+        for session in &ticking {
+            session.wait_running()?;
+        }
+        let opening = open_all_along(console, clients[0], stop.clone());
+        let http = Load::start(appliance.web.clone(), "/check_health");
+        Ok(Self { stop_file, stop, ticking, typing, opening, http })
+    }
+
+    /// Ends the work; every session must have shown everything once.
+    ///
+    /// # Errors
+    /// When anybody missed anything: with what.
+    pub fn finish(self) -> Result<Noticed> {
+        std::fs::write(&self.stop_file, b"")?;
+        self.stop.store(true, Ordering::Release);
+        let http = self.http.finish();
+        let opened = join(self.opening)?;
+        let (mut typed, mut echo_worst) = (0, Duration::ZERO);
+        let sessions = self.ticking.len() + self.typing.len();
+        for typing in self.typing {
+            let done = join(typing)?;
+            typed += done.lines;
+            echo_worst = echo_worst.max(done.worst);
+        }
+        let mut delays = Vec::new();
+        for session in self.ticking {
+            delays.extend(session.finish()?.delays_us);
+        }
+        std::fs::remove_file(&self.stop_file)?;
+        ensure!(
+            http.failed == 0,
+            "{} requests failed; the first: {:?}",
+            http.failed,
+            http.first_failure
+        );
+        Ok(Noticed {
+            sessions,
+            lines: delays.len(),
+            p50_us: percentile(&mut delays, 50.0),
+            p99_us: percentile(&mut delays, 99.0),
+            worst_us: percentile(&mut delays, 100.0),
+            typed,
+            echo_worst,
+            opened,
+            http,
+        })
+    }
+}
+
+impl std::fmt::Display for Noticed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ms = |us: u64| us as f64 / 1000.0;
+        let millis = |d: Duration| d.as_secs_f64() * 1000.0;
+        writeln!(
+            f,
+            "sessions        {} ran to their end, 0 dropped; {} more opened meanwhile, 0 refused",
+            self.sessions, self.opened
+        )?;
+        writeln!(f, "lines           {} came, 0 missing, 0 doubled", self.lines)?;
+        writeln!(
+            f,
+            "stall           p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
+            ms(self.p50_us),
+            ms(self.p99_us),
+            ms(self.worst_us)
+        )?;
+        writeln!(
+            f,
+            "typing          {} lines echoed, slowest {:.1} ms",
+            self.typed,
+            millis(self.echo_worst)
+        )?;
+        write!(
+            f,
+            "HTTP requests   {} answered, {} failed, slowest {:.1} ms",
+            self.http.answered,
+            self.http.failed,
+            millis(self.http.worst)
+        )
+    }
+}
+
+fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    match thread.join() {
+        Ok(done) => done,
+        Err(_) => bail!("a checking thread panicked"),
+    }
+}
+
+fn type_all_along(
+    console: &Profile,
+    endpoint: &str,
+    stop: Arc<AtomicBool>,
+) -> Result<JoinHandle<Result<Typed>>> {
+    let mut session = load::typing(console, endpoint)?;
+    session.type_line()?;
+    Ok(std::thread::spawn(move || {
+        let mut worst = Duration::ZERO;
+        while !stop.load(Ordering::Acquire) {
+            worst = worst.max(session.type_line()?);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(Typed { lines: session.finish()?, worst })
+    }))
+}
+
+/// Opens one session after the other, each running a command whose exit status must come back.
+fn open_all_along(
+    console: &Profile,
+    endpoint: &str,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<Result<u64>> {
+    let (console, endpoint) = (console.clone(), endpoint.to_owned());
+    std::thread::spawn(move || {
+        let mut opened = 0;
+        while !stop.load(Ordering::Acquire) {
+            let output = console
+                .console()
+                .args(["exec", &endpoint, "--", "exit 7"])
+                .stdin(Stdio::null())
+                .output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(
+                output.status.code() == Some(7),
+                "session {opened} opened meanwhile ended with {}: {said}",
+                output.status
+            );
+            opened += 1;
+        }
+        Ok(opened)
+    })
+}
+
+/// Waits until every recording of the site is finished, and checks each from end to end.
+///
+/// # Errors
+/// When one is broken, or is not finished in time.
+pub fn check_recordings(appliance: &Appliance, limit: Duration) -> Result<usize> {
+    let folder = appliance.data().join("site/recordings");
+    let deadline = Instant::now() + limit;
+    let mut checked = 0;
+    for entry in std::fs::read_dir(&folder)?.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|ending| ending == "cast") {
+            check_recording(&folder, &path, deadline)?;
+            checked += 1;
+        }
+    }
+    Ok(checked)
+}
+
+fn check_recording(folder: &Path, path: &Path, deadline: Instant) -> Result<()> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let session =
+        stem.parse().with_context(|| format!("{} is no recording of a session", path.display()))?;
+    loop {
+        let verified = terminal::verify(folder, session)?;
+        if verified.ending.is_some() {
+            ensure!(verified.broken.is_none(), "{}: {:?}", path.display(), verified.broken);
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{} is not finished", path.display());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
