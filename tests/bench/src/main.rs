@@ -1,3 +1,54 @@
-//! Measures the product against anchors in the same run and prints ratios.
+//! `cargo xtask bench`: measures the product beside its anchors in the same run, and prints ratios.
+//!
+//! Nothing here passes or fails: a slow machine slows both sides. What was measured, and on which
+//! machine, stands in `docs/operate/performance.md`.
 
-fn main() {}
+mod fleet;
+mod process;
+mod sessions;
+mod ssh;
+mod update;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Measures Sluis against OpenSSH on this machine.
+#[derive(Parser)]
+struct Arguments {
+    /// Only these: sessions, fleet, update
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Idle agents to connect
+    #[arg(long, default_value_t = 2000)]
+    agents: usize,
+    /// Megabytes of one session's bulk output
+    #[arg(long, default_value_t = 400)]
+    bulk_mb: u64,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|n| n == name);
+    println!("{:52} {:>14} {:>14} {:>8}", "what", "sluis", "anchor", "ratio");
+    if wanted("sessions") {
+        sessions::measure(arguments.bulk_mb)?;
+    }
+    if wanted("fleet") {
+        fleet::measure(arguments.agents)?;
+    }
+    if wanted("update") {
+        update::measure()?;
+    }
+    Ok(())
+}
+
+/// Prints one line: ours, the anchor's, and how they compare.
+pub fn row(what: &str, unit: &str, ours: f64, anchor: Option<f64>) {
+    let value =
+        |v: f64| if v >= 100.0 { format!("{v:.0} {unit}") } else { format!("{v:.2} {unit}") };
+    let (anchor_text, ratio) = match anchor {
+        Some(anchor) => (value(anchor), format!("{:.2}", ours / anchor)),
+        None => ("-".to_owned(), "-".to_owned()),
+    };
+    println!("{what:52} {:>14} {anchor_text:>14} {ratio:>8}", value(ours));
+}

@@ -249,6 +249,12 @@ impl Rig {
         Ok(())
     }
 
+    /// The process of a generation, while it runs.
+    pub fn pid(&self, number: u64) -> Option<u32> {
+        let found = self.generations.iter().find(|(n, _)| *n == number);
+        found.map(|(_, child)| child.id())
+    }
+
     /// The site's identity, once a generation has run.
     ///
     /// # Errors

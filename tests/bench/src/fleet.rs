@@ -1,0 +1,103 @@
+//! Many agents: memory of the site, and how fast they are back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use link::{ClientKind, Dialer, Event, Keeper};
+use session::SigningKey;
+use sluis_e2e::rig::Rig;
+
+use crate::process::resident_kib;
+use crate::row;
+
+/// Measures and prints.
+///
+/// # Errors
+/// When the site does not take them all.
+pub fn measure(agents: usize) -> Result<()> {
+    let mut rig = Rig::new()?;
+    let package = rig.package("1.0.0", 1, 1)?;
+    rig.migrate(&package)?;
+    let first = rig.start(&package)?;
+    rig.control(first, "POST", "activate")?;
+    let token = rig.enrolment_token()?;
+    let before = resident_kib(rig.pid(first).context("the site runs")?)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let began = Instant::now();
+    let _fleet = connect(&runtime, &rig, agents, &token)?;
+    wait(&rig, first, agents)?;
+    let enrolled = began.elapsed();
+    row(
+        &format!("{agents} agents enrolled and connected"),
+        "1/s",
+        agents as f64 / enrolled.as_secs_f64(),
+        None,
+    );
+    let after = resident_kib(rig.pid(first).context("the site runs")?)?;
+    row(
+        "memory of the site per idle agent (goal 20)",
+        "KiB",
+        (after - before) as f64 / agents as f64,
+        None,
+    );
+
+    rig.kill(first)?;
+    let began = Instant::now();
+    let second = rig.start(&package)?;
+    rig.control(second, "POST", "activate")?;
+    wait(&rig, second, agents)?;
+    let back = began.elapsed();
+    row(
+        "agents back after the site was killed (goal 1000)",
+        "1/s",
+        agents as f64 / back.as_secs_f64(),
+        None,
+    );
+    runtime.shutdown_background();
+    Ok(())
+}
+
+fn connect(
+    runtime: &tokio::runtime::Runtime,
+    rig: &Rig,
+    agents: usize,
+    token: &str,
+) -> Result<Vec<tokio::task::JoinHandle<()>>> {
+    let tls = link::client_config();
+    let identity = rig.identity()?;
+    (0..agents)
+        .map(|i| {
+            let mut seed = [7; 32];
+            seed[..8].copy_from_slice(&(i as u64).to_le_bytes());
+            let dialer = Dialer {
+                address: rig.address().to_string(),
+                kind: ClientKind::Agent,
+                key: Arc::new(SigningKey::from_seed(&seed)?),
+                pinned: vec![identity],
+                name: format!("agent-{i}"),
+                software: "1.0.0".to_owned(),
+                revision: 1,
+                token: Some(token.to_owned()),
+                tls: tls.clone(),
+            };
+            Ok(runtime.spawn(async move {
+                let mut keeper = Keeper::start(dialer);
+                while let Some(event) = keeper.next().await {
+                    if let Event::Stream(stream, _) = event {
+                        drop(stream);
+                    }
+                }
+            }))
+        })
+        .collect()
+}
+
+fn wait(rig: &Rig, generation: u64, agents: usize) -> Result<()> {
+    let limit = Duration::from_mins(5);
+    rig.wait_agents(generation, agents as u64, limit)?;
+    let status = rig.control(generation, "GET", "status")?;
+    ensure!(status["agents_connected"].as_u64() == Some(agents as u64), "{status}");
+    Ok(())
+}
