@@ -41,6 +41,9 @@ pub fn unpack<F: Fs>(
     result
 }
 
+/// The manifest and the headers around it.
+const FIRST_MEMBER_MAX: u64 = limits::MANIFEST_BYTES as u64 + 64 * 1024;
+
 /// The bytes of the manifest that an archive begins with.
 pub fn manifest_of<F: Fs>(fs: &F, archive: &Path) -> Result<Vec<u8>, SlotError> {
     let disk = |source| SlotError::Disk { path: archive.to_owned(), source };
@@ -49,7 +52,9 @@ pub fn manifest_of<F: Fs>(fs: &F, archive: &Path) -> Result<Vec<u8>, SlotError> 
         reason: format!("it is no package: {error}"),
     };
     let file = fs.open(archive).map_err(disk)?;
-    let mut tar = tar::Archive::new(zstd::Decoder::new(file).map_err(broken)?);
+    // A header can claim a name of gigabytes; what comes before the manifest's end is small.
+    let unpacked = zstd::Decoder::new(file).map_err(broken)?.take(FIRST_MEMBER_MAX);
+    let mut tar = tar::Archive::new(unpacked);
     let first = tar.entries().map_err(broken)?.next().transpose().map_err(broken)?;
     let first = first.filter(|entry| &*entry.path_bytes() == b"manifest.json");
     let first = first.ok_or_else(|| broken(io::Error::other("its first member is no manifest")))?;

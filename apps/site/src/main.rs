@@ -6,6 +6,7 @@ mod clock;
 mod control;
 mod drain;
 mod front;
+mod housekeeping;
 mod hub;
 mod links;
 mod listen;

@@ -30,6 +30,19 @@ impl Neighbours {
         run.join(format!("site-{generation}.sock"))
     }
 
+    /// The other generations that answer.
+    pub async fn alive(&self) -> Vec<Generation> {
+        let mut alive = Vec::new();
+        for socket in self.sockets() {
+            let name = socket.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let number = name.strip_prefix("site-").and_then(|number| number.parse().ok());
+            if let (Some(number), Ok(_)) = (number, UnixStream::connect(&socket).await) {
+                alive.push(Generation(number));
+            }
+        }
+        alive
+    }
+
     /// Asks every other generation to give a session up, and waits until they answered.
     pub async fn release(&self, session: SessionId) {
         let body = serde_json::json!({ "sessions": [session] }).to_string();

@@ -80,7 +80,7 @@ fn record(line: &[u8], follows: Option<u64>) -> Result<Record, &'static str> {
     }
     let record: Record = serde_json::from_slice(json).map_err(|_| "it is no record")?;
     match follows {
-        Some(n) if record.n != n + 1 => Err("a record before it is missing"),
+        Some(n) if n.checked_add(1) != Some(record.n) => Err("a record before it is missing"),
         _ => Ok(record),
     }
 }
