@@ -8,6 +8,7 @@ use clap::Subcommand;
 use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use link::newer_link;
+use model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api;
@@ -255,9 +256,9 @@ impl Appliance<'_> {
             };
             failures = 0;
             for entry in progress["entries"].as_array().into_iter().flatten() {
-                if self.json { println!("{entry}") } else { bar.println(line(entry)) }
+                after = entry["n"].as_u64().unwrap_or(after).max(after);
+                self.say(&bar, entry);
             }
-            after = progress["next"].as_u64().unwrap_or(after);
             bar.set_position(progress["percent"].as_u64().unwrap_or_default());
             bar.set_message(plain(&progress["phase"]));
             let is_ours = attempt.is_none_or(|attempt| progress["attempt"] == attempt);
@@ -268,14 +269,26 @@ impl Appliance<'_> {
         }
     }
 
+    /// One entry of the log, above the bar where there is one.
+    fn say(&self, bar: &ProgressBar, entry: &Value) {
+        if self.json {
+            println!("{entry}");
+        } else if bar.is_hidden() {
+            println!("{}", line(entry));
+        } else {
+            bar.println(line(entry));
+        }
+    }
+
     fn outcome(&self, progress: &Value) -> Result<ExitCode, Problem> {
         let text = plain(&progress["text"]);
         let good = matches!(progress["phase"].as_str(), Some("committed" | "contracted" | "idle"));
         if !good {
-            return Err(Problem {
+            let next = progress["next"].as_str().filter(|next| !next.is_empty());
+            return Err(Problem::new(
                 text,
-                remedy: Some("see `sluis appliance updates log`".to_owned()),
-            });
+                next.unwrap_or("`sluis appliance updates log` says more"),
+            ));
         }
         if !self.json {
             println!("{text}");
@@ -301,7 +314,9 @@ fn confirm(yes: bool, question: &str) -> Result<(), Problem> {
 }
 
 fn line(entry: &Value) -> String {
-    format!("{}  {:14} {}", plain(&entry["at"]), plain(&entry["phase"]), plain(&entry["text"]))
+    let at =
+        entry["at"].as_u64().map_or_else(|| plain(&entry["at"]), |at| Timestamp(at).to_string());
+    format!("{at}  {:14} {}", plain(&entry["phase"]), plain(&entry["text"]))
 }
 
 fn plain(value: &Value) -> String {

@@ -34,14 +34,7 @@ fn update(recordings: u64) -> Result<Duration> {
     let mut vendor = Vendor::new(&folder.path().join("vendor"))?;
     publish(&vendor, "1.0.0", 1, 1)?;
     vendor.serve()?;
-    let enrolment = vendor.customer("Harbour", "localhost")?;
-    let package = vendor.package("base", "1.0.0", 1)?;
-    let mut appliance =
-        Appliance::new(&folder.path().join("harbour"), &package, &vendor, &enrolment)?;
-    appliance.start()?;
-    appliance.sign_in()?;
-    let first = appliance.install("site", "1.0.0")?;
-    ensure!(first.phase == "contracted", "{}", first.text);
+    let appliance = Appliance::with_site(&folder.path().join("harbour"), &vendor)?;
     if recordings > 0 {
         let path = appliance.data().join("site/recordings/kept.bin");
         fs::File::create(path)?.set_len(recordings)?;

@@ -71,6 +71,21 @@ impl Appliance {
         })
     }
 
+    /// An appliance that serves the site 1.0.0 (rev 1), with an administrator signed in.
+    ///
+    /// # Errors
+    /// When a step of it fails.
+    pub fn with_site(folder: &Path, vendor: &Vendor) -> Result<Self> {
+        let enrolment = vendor.customer("Harbour", "localhost")?;
+        let package = vendor.package("base", "1.0.0", 1)?;
+        let mut appliance = Self::new(folder, &package, vendor, &enrolment)?;
+        appliance.start()?;
+        appliance.sign_in()?;
+        let first = appliance.install("site", "1.0.0")?;
+        ensure!(first.phase == "contracted", "{}\n{}", first.text, appliance.log());
+        Ok(appliance)
+    }
+
     /// The appliance's data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.join("appliance")

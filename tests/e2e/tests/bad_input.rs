@@ -38,10 +38,11 @@ fn assert_others_are_served(rig: &Rig, generation: u64, console: &Profile) {
 #[test]
 fn noise_instead_of_tls_is_dropped() {
     let (rig, generation, ada) = site();
+    let long = vec![0; 70_000];
     let noises: [&[u8]; 5] = [
         b"",
         b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
-        &[0; 70_000],
+        &long,
         &[0x16, 0x03, 0x01, 0xff, 0xff],
         b"SSH-2.0-OpenSSH_9.2\r\n",
     ];

@@ -32,13 +32,8 @@ fn nobody_notices_that_base_site_and_agents_change() {
     let mut vendor = Vendor::new(&folder.path().join("vendor")).expect("keys and a repository");
     vendor.publish(&release("1.0.0", 1, 1)).expect("published");
     vendor.serve().expect("an update server");
-    let enrolment = vendor.customer("Harbour", "localhost").expect("a customer");
-    let package = vendor.package("base", "1.0.0", 1).expect("a package");
     let path = folder.path().join("harbour");
-    let mut appliance = Appliance::new(&path, &package, &vendor, &enrolment).expect("an appliance");
-    appliance.start().expect("it answers");
-    appliance.sign_in().expect("signed in");
-    assert_committed(&appliance.install("site", "1.0.0").expect("the first site"));
+    let mut appliance = Appliance::with_site(&path, &vendor).expect("an appliance with a site");
     let token = appliance.site_sign_in().expect("signed in to the site");
     for name in CLIENTS {
         appliance.agent(name, &token, &client_program("sluis-agent")).expect("an agent");
