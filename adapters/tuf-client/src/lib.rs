@@ -2,7 +2,8 @@
 //!
 //! All decisions are made in `sluis-core-tuf`; here are the [`Repository`] that bytes come from,
 //! the [`TrustedStore`] that survives any crash, and the [`Client`] that carries bytes between the
-//! three. Base, console and `sluis-tuf` fetch over HTTP (feature `http`), the agent through its link.
+//! three. Base and `sluis-tuf` fetch over HTTP (feature `http`), agent and console from their site (feature
+//! `rescue`).
 
 mod client;
 mod disk;
@@ -12,6 +13,8 @@ mod error;
 mod http;
 mod pace;
 mod repository;
+#[cfg(feature = "rescue")]
+mod rescue;
 mod store;
 
 pub use client::Client;
@@ -21,4 +24,6 @@ pub use error::Error;
 pub use http::HttpRepository;
 pub use pace::Pace;
 pub use repository::{Body, FetchError, Place, Repository};
+#[cfg(feature = "rescue")]
+pub use rescue::{Connect, RescueRepository, Socket};
 pub use store::{StoreError, TrustedStore};

@@ -65,7 +65,7 @@ pub async fn enrol(data: &Path, request: Request, release: &Release) -> Result<C
     let dialed = dialer.dial().await.context("the site did not accept this agent")?;
     if request.root.is_none() && !fetch::has_root(data) {
         let channel = RescueChannel::Link(dialed.link.handle());
-        if let Err(error) = fetch::trust_first_root(data, &channel).await {
+        if let Err(error) = fetch::trust_first_root(data, channel).await {
             // The endpoint can be reached all the same; only its updates need a root.
             eprintln!("sluis-agent: {}", crate::error_text(&error));
             eprintln!(

@@ -12,7 +12,7 @@ use crate::connect::{self, connect, connect_to};
 use crate::exit::Problem;
 use crate::os;
 use crate::profile::{Profile, Site};
-use crate::version;
+use crate::{update, version};
 
 /// Signs in and registers this console.
 pub async fn login(
@@ -55,6 +55,10 @@ pub async fn login(
     api::call(&connection.first, Method::POST, "/api/v1/consoles", Some(token), Some(&body))
         .await?;
     profile.set_site(&Site::normal(&address, key, &user))?;
+    if let Err(error) = update::trust_first_root(profile, &connection.first).await {
+        // The console works all the same; only its updates need a root.
+        eprintln!("sluis: this console cannot update itself: {error:#}");
+    }
     if json {
         println!("{}", json!({ "site": address, "site_key": key, "user": user }));
     } else {

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::exit::Problem;
 use crate::profile::{Profile, Site};
-use crate::version;
+use crate::{update, version};
 
 /// How long a first connection is tried: a site that restarts is back well before.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ pub async fn connect(profile: &Profile) -> Result<Connection, Problem> {
             format!("{} does not know this console, or its sign-in has expired", site.address);
         return Err(Problem::new(text, format!("run `sluis login {}`", site.address)));
     }
+    update::follow(profile, &connection.first).await;
     Ok(connection)
 }
 

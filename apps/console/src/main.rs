@@ -11,6 +11,7 @@ mod exit;
 mod os;
 mod profile;
 mod session;
+mod update;
 mod version;
 
 use std::process::ExitCode;

@@ -83,6 +83,16 @@ impl Profile {
         self.folder.join("site.toml")
     }
 
+    /// Trusted metadata about software.
+    pub fn tuf(&self) -> PathBuf {
+        self.folder.join("tuf")
+    }
+
+    /// Downloads under way.
+    pub fn downloads(&self) -> PathBuf {
+        self.folder.join("downloads")
+    }
+
     /// Where this profile keeps the token for `/appliance`.
     pub fn appliance_token(&self) -> PathBuf {
         self.folder.join("appliance.token")

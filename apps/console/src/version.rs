@@ -11,7 +11,8 @@ pub fn release() -> Release {
     })
 }
 
-fn stamped() -> Option<Release> {
+/// The release that was stamped into this program; none in one that was built by hand.
+pub fn stamped() -> Option<Release> {
     let mut program = File::open(std::env::current_exe().ok()?).ok()?;
     let len = program.metadata().ok()?.len();
     program.seek(SeekFrom::Start(len.saturating_sub(STAMP_BYTES_MAX as u64))).ok()?;

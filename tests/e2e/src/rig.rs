@@ -43,33 +43,10 @@ impl Rig {
     }
 
     fn write_certificate(&self) -> Result<()> {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
         let tls = self.path("tls");
-        let status = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-            ])
-            .args([
-                "-subj",
-                "/CN=localhost",
-                "-days",
-                "30",
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-            ])
-            .arg("-keyout")
-            .arg(tls.join("key.pem"))
-            .arg("-out")
-            .arg(tls.join("cert.pem"))
-            .stderr(Stdio::null())
-            .status()
-            .context("openssl makes the test's certificate")?;
-        ensure!(status.success(), "openssl could not make a certificate");
+        fs::write(tls.join("key.pem"), made.signing_key.serialize_pem())?;
+        fs::write(tls.join("cert.pem"), made.cert.pem())?;
         Ok(())
     }
 
@@ -391,6 +368,11 @@ impl Profile {
     pub fn new(home: PathBuf) -> Result<Self> {
         fs::create_dir_all(&home)?;
         Ok(Self { home })
+    }
+
+    /// The profile's folder.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// A console command.

@@ -93,10 +93,21 @@ impl Vendor {
     /// # Errors
     /// When it is not there.
     pub fn package(&self, kind: &str, version: &str, revision: u32) -> Result<PathBuf> {
-        let wanted = format!("{kind}-{version}-r{revision}-x86_64.pkg");
+        self.target(kind, &format!("{kind}-{version}-r{revision}-x86_64.pkg"))
+    }
+
+    /// A published client program's file, stamped with its release.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn client(&self, kind: &str, version: &str, revision: u32) -> Result<PathBuf> {
+        self.target(kind, &format!("{kind}-{version}-r{revision}-x86_64-linux"))
+    }
+
+    fn target(&self, kind: &str, wanted: &str) -> Result<PathBuf> {
         let folder = self.path("repo/targets").join(kind);
         for entry in std::fs::read_dir(&folder)?.flatten() {
-            if entry.file_name().to_string_lossy().ends_with(&wanted) {
+            if entry.file_name().to_string_lossy().ends_with(wanted) {
                 return Ok(entry.path());
             }
         }

@@ -1,9 +1,12 @@
 //! What the pages of `/appliance` do, the command line does over the same link.
 
+use std::fs;
 use std::io::Write;
-use std::process::Stdio;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluis_e2e::appliance::{Appliance, PASSWORD};
 use sluis_e2e::rig::Profile;
 use sluis_e2e::vendor::{Release, Vendor};
@@ -26,10 +29,36 @@ fn sluis(console: &Profile, arguments: &[&str], input: &str) -> (Option<i32>, St
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-fn json(console: &Profile, arguments: &[&str]) -> Value {
+fn answer(console: &Profile, arguments: &[&str]) -> Value {
     let (code, out, err) = sluis(console, arguments, "");
     assert_eq!(code, Some(0), "{arguments:?}: {out}{err}");
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error} in {out}"))
+}
+
+/// A console of the old release brings itself to the site's at its next start.
+// req: CLI-02
+fn the_console_follows(vendor: &Vendor, console: &Profile, folder: &Path) {
+    let old = vendor.client("console", "1.0.0", 1).expect("the old console was published");
+    let program = folder.join("sluis");
+    fs::copy(old, &program).expect("installed");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made a program");
+    let run = |program: &Path, arguments: &[&str]| {
+        let output = Command::new(program)
+            .arg("--home")
+            .arg(console.home())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("it starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(run(&program, &["--version"]).trim(), "sluis 1.0.0 (rev 1)");
+    let about: Value = serde_json::from_str(&run(&program, &["--json", "about"])).expect("JSON");
+    assert_eq!((&about["version"], &about["revision"]), (&json!("1.1.0"), &json!(2)), "{about}");
+    assert_eq!(run(&program, &["--version"]).trim(), "sluis 1.1.0 (rev 2)");
+    let kept = program.with_extension("old");
+    assert_eq!(run(&kept, &["--version"]).trim(), "sluis 1.0.0 (rev 1)", "the old one is kept");
 }
 
 // req: UPD-13
@@ -60,12 +89,12 @@ fn the_command_line_administers_the_appliance() {
     assert_eq!(sluis(&console, &login, "wrong password\n").0, Some(255));
     assert_eq!(sluis(&console, &login, &format!("{PASSWORD}\n")).0, Some(0));
 
-    let about = json(&console, &["about"]);
+    let about = answer(&console, &["about"]);
     assert_eq!(about["site"]["version"], "1.0.0", "{about}");
     assert_eq!(about["site"]["revision"], 1);
-    let status = json(&console, &["appliance", "status"]);
+    let status = answer(&console, &["appliance", "status"]);
     assert_eq!(status["hostname"], "localhost", "{status}");
-    let found = json(&console, &["appliance", "updates", "check"]);
+    let found = answer(&console, &["appliance", "updates", "check"]);
     let cards = found["packages"].as_array().cloned().unwrap_or_default();
     let card = cards.iter().find(|card| card["kind"] == "site" && card["version"] == "1.1.0");
     let card = card.unwrap_or_else(|| panic!("1.1.0 is not in {found}"));
@@ -79,10 +108,11 @@ fn the_command_line_administers_the_appliance() {
     assert_eq!(unconfirmed.0, Some(255), "no is no: {unconfirmed:?}");
     let installed = sluis(&console, &[&install[..], &[target.as_str(), "--yes"]].concat(), "");
     assert_eq!(installed.0, Some(0), "{installed:?}");
-    assert_eq!(json(&console, &["about"])["site"]["version"], "1.1.0");
+    assert_eq!(answer(&console, &["about"])["site"]["version"], "1.1.0");
+    the_console_follows(&vendor, &console, folder.path());
     let back = sluis(&console, &["appliance", "updates", "rollback", "site", "--yes"], "");
     assert_eq!(back.0, Some(0), "{back:?}");
-    assert_eq!(json(&console, &["about"])["site"]["version"], "1.0.0");
-    let log = json(&console, &["appliance", "updates", "log"]);
+    assert_eq!(answer(&console, &["about"])["site"]["version"], "1.0.0");
+    let log = answer(&console, &["appliance", "updates", "log"]);
     assert!(log["entries"].as_array().is_some_and(|entries| entries.len() > 5), "{log}");
 }

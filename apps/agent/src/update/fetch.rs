@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use model::{Release, Timestamp};
 use release::{ClientBuild, ClientKind, ManifestError};
 use tuf::VerifiedTarget;
-use tuf_client::{Client, FetchError, StoreError, TrustedStore};
+use tuf_client::{Client, FetchError, RescueRepository, StoreError, TrustedStore};
 
 use super::rescue::RescueChannel;
 use super::slots::{Installed, Slot, Slots};
@@ -104,11 +104,11 @@ pub fn has_root(data: &Path) -> bool {
 /// Takes the site's first root over a link whose identity is proven; once, when none was given.
 ///
 /// From then on every change of it must be signed by the keys of this one.
-pub async fn trust_first_root(
-    data: &Path,
-    channel: &RescueChannel,
-) -> Result<(), FetchUpdateError> {
-    let root = channel.first_root(ROOT_MAX).await.map_err(FetchUpdateError::FirstRoot)?;
+pub async fn trust_first_root(data: &Path, channel: RescueChannel) -> Result<(), FetchUpdateError> {
+    let root = RescueRepository::new(channel)
+        .first_root(ROOT_MAX)
+        .await
+        .map_err(FetchUpdateError::FirstRoot)?;
     let path = data.join("tuf");
     match TrustedStore::open_or_init(&path, &root) {
         Ok(_) => Ok(()),
@@ -126,7 +126,7 @@ pub async fn stage(
     mut progress: impl FnMut(u8) + Send,
 ) -> Result<Staged, FetchUpdateError> {
     let tuf = |source| FetchUpdateError::Tuf { target: target.to_owned(), source };
-    let mut client = Client::new(channel, open_store(data)?);
+    let mut client = Client::new(RescueRepository::new(channel), open_store(data)?);
     client.refresh(now()).await.map_err(tuf)?;
     let verified = client.target(target).await.map_err(tuf)?;
     let build = describe(target, &verified)?;
