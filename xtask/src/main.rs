@@ -111,14 +111,11 @@ fn run(task: Task) -> Result<()> {
 fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::run(workspace, &[Purpose::Build])?;
     let programs = Programs::build(workspace, Speed::Debug)?;
-    Step::cargo(
-        workspace,
-        &["run", "--locked", "--package", "sluis-e2e", "--bin", "sluis-demo", "--"],
-    )
-    .args(args)
-    .envs(programs.envs())
-    .run()
-    .context("The demo did not come to its good end; what it printed last says where")
+    Step::new(workspace, &programs.path("sluis-demo").display().to_string(), &[])
+        .args(args)
+        .envs(programs.envs())
+        .run()
+        .context("The demo did not come to its good end; what it printed last says where")
 }
 
 /// Runs all tests. The minutes of everything before stand above the runner's own closing line,
@@ -142,7 +139,8 @@ fn test(workspace: &Workspace, args: &[String], steps: &mut Steps) -> Result<()>
 fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::run(workspace, Purpose::USUAL)?;
     let programs = Programs::build(workspace, Speed::Shipped)?;
-    Step::cargo(workspace, &["run", "--locked", "--release", "--package", "sluis-bench", "--"])
+    // It was built with the others: `cargo run` would build everything again with other features.
+    Step::new(workspace, &programs.path("sluis-bench").display().to_string(), &[])
         .args(args)
         .envs(programs.envs())
         .run()

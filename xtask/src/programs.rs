@@ -53,6 +53,11 @@ impl Programs {
         Ok(Self { all, clients: workspace.target.join(MUSL).join(client_dir) })
     }
 
+    /// The program of that name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.all.join(name)
+    }
+
     /// `SLUIS_BIN_DIR`: all programs. `SLUIS_CLIENT_DIR`: static `sluis-agent` and `sluis`, as they
     /// go into packages.
     pub fn envs(&self) -> Vec<(&'static str, PathBuf)> {
