@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::Stream as _;
 use futures_util::io::{AsyncRead, AsyncWrite};
-use futures_util::{FutureExt, Stream as _};
 use session::{Channel, Frame, FrameError, Message};
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -200,11 +200,6 @@ impl Writer {
         let mut sink = self.sink.lock().await;
         sink.broken = true;
         let _ = std::future::poll_fn(|cx| Pin::new(&mut *lock(&sink.stream)).poll_close(cx)).await;
-    }
-
-    /// Whether a frame can be written without waiting for another writer; for tests of fairness.
-    pub fn is_free(&self) -> bool {
-        self.sink.lock().now_or_never().is_some()
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use sluis_e2e::load::{self, percentile};
 use sluis_e2e::rig::Rig;
 
-// req: SES-05, UPD-07
 #[test]
 fn sessions_survive_a_hand_over_and_the_death_of_a_generation() {
     let mut rig = Rig::new().expect("a rig");

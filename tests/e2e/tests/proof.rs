@@ -25,7 +25,7 @@ fn assert_committed(outcome: &Outcome) {
     assert_eq!(outcome.phase, "contracted", "{}", outcome.text);
 }
 
-// req: UPD-01, UPD-02, UPD-03, UPD-05, UPD-07, UPD-10, UPD-13, CLI-01, CLI-03, SES-01, SES-03, SES-05
+// req: UPD-03, UPD-05, UPD-07, UPD-10, CLI-03
 #[test]
 fn nobody_notices_that_base_site_and_agents_change() {
     let folder = tempfile::tempdir().expect("a folder");
