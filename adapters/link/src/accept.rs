@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::{ALPN_LINK, Link, LinkError};
+use crate::{ALPN_LINK, Link, LinkError, Socket};
 
 /// Between a TCP connection and the end of its proofs; a peer that dawdles is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub enum Accepted {
     /// An agent or a console, after its proof.
     Link(Box<LinkRequest>),
     /// A browser or another HTTP client.
-    Http(Box<TlsStream<TcpStream>>),
+    Http(Box<TlsStream<Socket>>),
 }
 
 /// Does the TLS handshake; the certificate can be changed while it runs.
@@ -57,7 +57,7 @@ pub struct LinkRequest {
     pub key: PublicKey,
     /// Where it comes from.
     pub address: SocketAddr,
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<Socket>,
 }
 
 impl Acceptor {
@@ -94,7 +94,7 @@ impl Acceptor {
         let network = |error| LinkError::network(&peer, error);
         tcp.set_nodelay(true).map_err(network)?;
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut tls = TlsAcceptor::from(config).accept(tcp).await.map_err(network)?;
+        let mut tls = TlsAcceptor::from(config).accept(Socket::new(tcp)).await.map_err(network)?;
         if tls.get_ref().1.alpn_protocol() != Some(ALPN_LINK) {
             return Ok(Accepted::Http(Box::new(tls)));
         }

@@ -1,11 +1,12 @@
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::io::{AsyncRead, AsyncWrite};
+use tokio::io::ReadBuf;
 
 /// Gathers small writes until a flush, so that a multiplexer's 12-byte header and its body become
-/// one TLS record and one system call.
+/// one TLS record and one system call. A long body is not copied: it goes out together with what waits.
 ///
 /// A large buffer exists only while something waits in it: an idle link costs next to nothing.
 pub(crate) struct Coalesce<T> {
@@ -14,13 +15,13 @@ pub(crate) struct Coalesce<T> {
     written: usize,
 }
 
-/// A write that would make the buffer longer goes out first.
-const FULL: usize = 16 * 1024;
+/// A write that would make the buffer longer goes out at once.
+const FULL: usize = 8 * 1024;
 
 /// A buffer of at most this size is kept between writes: enough for keystrokes.
 const KEPT: usize = 256;
 
-impl<T: AsyncWrite + Unpin> Coalesce<T> {
+impl<T: tokio::io::AsyncWrite + Unpin> Coalesce<T> {
     pub(crate) const fn new(inner: T) -> Self {
         Self { inner, waiting: Vec::new(), written: 0 }
     }
@@ -34,45 +35,57 @@ impl<T: AsyncWrite + Unpin> Coalesce<T> {
             }
             self.written += n;
         }
+        self.forget();
+        Poll::Ready(Ok(()))
+    }
+
+    fn forget(&mut self) {
         if self.waiting.capacity() > KEPT {
             self.waiting = Vec::new();
         }
         self.waiting.clear();
         self.written = 0;
-        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what waits and, behind it, as much of `bytes` as is taken.
+    fn poll_through(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let rest = &self.waiting[self.written..];
+            let waited = rest.len();
+            let both = [IoSlice::new(rest), IoSlice::new(bytes)];
+            let n = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &both))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if n > waited {
+                self.forget();
+                return Poll::Ready(Ok(n - waited));
+            }
+            self.written += n;
+        }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Coalesce<T> {
+impl<T: tokio::io::AsyncRead + Unpin> AsyncRead for Coalesce<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Coalesce<T> {
+impl<T: tokio::io::AsyncWrite + Unpin> AsyncWrite for Coalesce<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.waiting.len() + bytes.len() > FULL {
-            if !self.waiting.is_empty() && self.written == 0 {
-                // Fill the record first, so that bulk travels in full ones.
-                let room = FULL.saturating_sub(self.waiting.len());
-                if room > 0 {
-                    let part = bytes.len().min(room);
-                    self.waiting.extend_from_slice(&bytes[..part]);
-                    return Poll::Ready(Ok(part));
-                }
-            }
-            ready!(self.poll_drain(cx))?;
-            if bytes.len() >= FULL {
-                return Pin::new(&mut self.inner).poll_write(cx, bytes);
-            }
+            return self.poll_through(cx, bytes);
         }
         self.waiting.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
@@ -85,6 +98,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Coalesce<T> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.inner).poll_close(cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::accept::{exporter, read_hello, write_hello};
-use crate::{Link, LinkError};
+use crate::{Link, LinkError, Socket};
 
 /// From dialling to the site's welcome.
 const DIAL_LIMIT: Duration = Duration::from_secs(15);
@@ -82,8 +82,10 @@ impl Dialer {
         let tcp = TcpStream::connect(&self.address).await.map_err(network)?;
         tcp.set_nodelay(true).map_err(network)?;
         let name = self.server_name();
-        let mut tls =
-            TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(network)?;
+        let mut tls = TlsConnector::from(self.tls.clone())
+            .connect(name, Socket::new(tcp))
+            .await
+            .map_err(network)?;
         if tls.get_ref().1.alpn_protocol() != Some(crate::ALPN_LINK) {
             return Err(LinkError::protocol(&self.address, "it did not agree to ALPN sluis/1"));
         }
@@ -125,7 +127,7 @@ impl Dialer {
             .unwrap_or_else(|_| ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()))
     }
 
-    async fn read_welcome(&self, tls: &mut TlsStream<TcpStream>) -> Result<Welcome, LinkError> {
+    async fn read_welcome(&self, tls: &mut TlsStream<Socket>) -> Result<Welcome, LinkError> {
         let network = |error| LinkError::network(&self.address, error);
         let mut header = [0; session::HEADER_LEN];
         tls.read_exact(&mut header).await.map_err(network)?;

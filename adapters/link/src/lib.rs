@@ -13,6 +13,7 @@ mod error;
 mod keeper;
 mod keys;
 mod mux;
+mod socket;
 mod stream;
 mod tls;
 
@@ -23,5 +24,6 @@ pub use error::LinkError;
 pub use keeper::{Current, Event, Keeper, newer_link};
 pub use keys::{KeyFileError, fresh_id_bytes, load_or_create_key};
 pub use mux::{Link, LinkHandle};
+pub use socket::Socket;
 pub use stream::{RawStream, Reader, Received, Stream, Writer};
 pub use tls::{ALPN_LINK, TlsError, client_config, install_crypto, server_config};

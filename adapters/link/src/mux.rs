@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsStream;
-use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use yamux::{Config, Connection, Mode};
 
 use crate::coalesce::Coalesce;
-use crate::{LinkError, Stream};
+use crate::{LinkError, Socket, Stream};
 
 /// At most this many streams on one link: sessions of one agent, plus control and API calls.
 const STREAMS_MAX: usize = 512;
@@ -21,7 +19,7 @@ const WINDOW_MAX: usize = STREAMS_MAX * 256 * 1024;
 /// Streams that the peer opened and nobody took yet; more are reset.
 const INBOUND_MAX: usize = 64;
 
-type Socket = Coalesce<Compat<TlsStream<TcpStream>>>;
+type Wire = Coalesce<TlsStream<Socket>>;
 type Opened = oneshot::Sender<Result<Stream, LinkError>>;
 
 /// A link that is up. Dropping it closes it.
@@ -50,12 +48,12 @@ impl Link {
         self.handle.clone()
     }
 
-    pub(crate) fn start(socket: TlsStream<TcpStream>, mode: Mode) -> Self {
+    pub(crate) fn start(socket: TlsStream<Socket>, mode: Mode) -> Self {
         let mut config = Config::default();
         config.set_max_num_streams(STREAMS_MAX);
         config.set_max_connection_receive_window(Some(WINDOW_MAX));
         config.set_split_send_size(session::HEADER_LEN + session::MAX_PAYLOAD);
-        let connection = Connection::new(Coalesce::new(socket.compat()), config, mode);
+        let connection = Connection::new(Coalesce::new(socket), config, mode);
         let (opener, requests) = mpsc::channel(8);
         let (streams, inbound) = mpsc::channel(INBOUND_MAX);
         let (closer, close) = watch::channel(false);
@@ -104,7 +102,7 @@ impl LinkHandle {
 }
 
 async fn drive(
-    mut connection: Connection<Socket>,
+    mut connection: Connection<Wire>,
     mut requests: mpsc::Receiver<Opened>,
     opener: mpsc::Sender<Opened>,
     streams: mpsc::Sender<Stream>,

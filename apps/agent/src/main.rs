@@ -129,7 +129,8 @@ fn run_enrol(arguments: Enrol) -> Result<()> {
     Ok(())
 }
 
-/// One thread: the keeper and one-shot commands do little, and the keeper must not fork beside threads.
+/// One thread: the keeper must not fork beside threads, one-shot commands do little, and a session's
+/// bytes should not wait for another thread to wake up.
 fn small_runtime() -> Result<tokio::runtime::Runtime> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.context("cannot start the runtime")
@@ -150,12 +151,7 @@ fn serve(data: &Path) -> Result<()> {
     start_log();
     link::install_crypto();
     let config = Config::load(data)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(sluis_agent::agent::serve(data, config, own_release()))
+    small_runtime()?.block_on(sluis_agent::agent::serve(data, config, own_release()))
 }
 
 #[cfg(unix)]

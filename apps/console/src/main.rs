@@ -11,6 +11,7 @@ mod exit;
 mod os;
 mod profile;
 mod session;
+mod stdio;
 mod update;
 mod version;
 
@@ -99,13 +100,13 @@ struct LoginArguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     link::install_crypto();
-    let runtime =
-        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                return exit::report(arguments.json, &Problem::from(anyhow::Error::new(error)));
-            }
-        };
+    // One thread: a keystroke and its echo should not wait for another one to wake up.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return exit::report(arguments.json, &Problem::from(anyhow::Error::new(error)));
+        }
+    };
     let json = arguments.json;
     let result = runtime.block_on(run(arguments));
     // A thread that reads the keyboard cannot be stopped; it must not keep us.

@@ -28,6 +28,10 @@ pub const MAX_PAYLOAD: usize = MAX_DATA + OFFSET_LEN;
 /// enough that a keystroke never waits long behind one.
 pub const MAX_DATA: usize = 64 * 1024;
 
+/// The most that our side puts into one frame: with the headers of frame and multiplexer it fills four
+/// TLS records, and no fifth one for a few bytes.
+pub const CHUNK: usize = MAX_DATA - 64;
+
 const OFFSET_LEN: usize = 8;
 const MESSAGE: u8 = 0x01;
 const OUTPUT: u8 = 0x02;

@@ -18,8 +18,8 @@ mod sign;
 mod ticket;
 
 pub use frame::{
-    Channel, Frame, FrameError, HEADER_LEN, MAX_DATA, MAX_PAYLOAD, decode, encode_ack, encode_data,
-    encode_data_header, encode_message, frame_len, parse,
+    CHUNK, Channel, Frame, FrameError, HEADER_LEN, MAX_DATA, MAX_PAYLOAD, decode, encode_ack,
+    encode_data, encode_data_header, encode_message, frame_len, parse,
 };
 pub use hello::{
     ClientHello, EXPORTER_LABEL, HelloError, LINK_VERSIONS, SiteHello, choose_version,

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 
-use crate::frame::{Channel, MAX_DATA};
+use crate::frame::{CHUNK, Channel};
 
 /// One run of bytes of one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,11 +114,11 @@ impl Outbox {
         self.chunks.push_back(Chunk { channel, bytes });
     }
 
-    /// The next bytes to send, at most [`MAX_DATA`] and of one channel, with their offset.
+    /// The next bytes to send, at most [`CHUNK`] and of one channel, with their offset.
     pub fn take(&mut self) -> Option<(u64, Chunk)> {
         let chunk = self.chunks.get(self.at.0)?;
         let rest = chunk.bytes.slice(self.at.1..);
-        let bytes = rest.slice(..rest.len().min(MAX_DATA));
+        let bytes = rest.slice(..rest.len().min(CHUNK));
         let (offset, channel) = (self.cursor, chunk.channel);
         self.cursor += bytes.len() as u64;
         self.at.1 += bytes.len();

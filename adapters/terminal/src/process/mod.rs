@@ -31,7 +31,7 @@ pub type Handle = std::os::fd::OwnedFd;
 #[cfg(windows)]
 pub type Handle = std::os::windows::io::OwnedHandle;
 
-/// How much one call of [`Output::read_into`] takes at most when the caller has no other wish.
+/// The most that one call of [`Output::read_into`] takes, whatever the caller's wish.
 pub const READ_LIMIT: usize = 128 * 1024;
 
 /// What to run.

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -21,8 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::account::Account;
 use super::{
-    Command, Description, Kind, Process, ProcessError, Run, Size, Stream, Terminal, Waiting,
-    check_term,
+    Command, Description, Kind, Process, ProcessError, READ_LIMIT, Run, Size, Stream, Terminal,
+    Waiting, check_term,
 };
 
 /// Bytes that a command may write ahead of its reader; a larger pipe means fewer wake-ups in bulk.
@@ -351,22 +352,30 @@ impl Output {
 
 /// Reads until the kernel has no more; `WouldBlock` only when there was nothing at all.
 fn drain(fd: &OwnedFd, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
-    let start = buffer.len();
-    buffer.resize(start + limit.max(1), 0);
-    let mut end = start;
-    let result = loop {
-        match read(fd, &mut buffer[end..]) {
-            Ok(0) => break Ok(end - start),
+    SCRATCH.with_borrow_mut(|scratch| {
+        let room = limit.clamp(1, scratch.len());
+        let n = fill(fd, &mut scratch[..room])?;
+        buffer.extend_from_slice(&scratch[..n]);
+        Ok(n)
+    })
+}
+
+fn fill(fd: &OwnedFd, room: &mut [u8]) -> io::Result<usize> {
+    let mut end = 0;
+    while end < room.len() {
+        match read(fd, &mut room[end..]) {
+            Ok(0) => break,
             Ok(count) => end += count,
-            Err(_) if end > start => break Ok(end - start),
-            Err(e) => break Err(e),
+            Err(_) if end > 0 => break,
+            Err(e) => return Err(e),
         }
-        if end == buffer.len() {
-            break Ok(end - start);
-        }
-    };
-    buffer.truncate(end);
-    result
+    }
+    Ok(end)
+}
+
+thread_local! {
+    /// Where reads land first: what is kept of a keystroke's echo is as long as the echo.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_LIMIT].into_boxed_slice());
 }
 
 /// One read; a terminal whose other side is closed says `EIO`, which is its end.

@@ -11,6 +11,13 @@ use tokio::time::Instant;
 
 use super::session::{INPUT_WAITING_MAX, Session, ToProcess};
 
+/// Input after which the console hears that it was read, at the latest.
+const ACK_EVERY: u64 = 128 * 1024;
+
+/// And how long after it was read, at the latest. Later than the echo of a keystroke, which is not to wait
+/// until an acknowledgement has been sent.
+const ACK_AFTER: Duration = Duration::from_millis(50);
+
 /// How a leg ended.
 enum End {
     /// The session lives elsewhere now: resume on a newer link.
@@ -105,10 +112,13 @@ async fn run(
         }
     };
     let acking = async {
+        let mut acked = *done.borrow();
         while done.changed().await.is_ok() {
-            let reached = *done.borrow_and_update();
+            let much = done.wait_for(|reached| *reached >= acked + ACK_EVERY);
+            let _ = tokio::time::timeout(ACK_AFTER, much).await;
+            acked = *done.borrow_and_update();
             // A broken link is found by the reader.
-            let _ = writer.ack(reached).await;
+            let _ = writer.ack(acked).await;
         }
         std::future::pending::<()>().await;
     };

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::session::{Session, ToProcess};
 
-/// Read at most at once: enough for bulk, small enough to stay in the cache.
-const READ_MAX: usize = 64 * 1024;
+/// Read at most at once: what one frame carries.
+const READ_MAX: usize = ::session::CHUNK;
 
 /// Moves output into the outbox until the process has ended and nothing is left.
 pub async fn output(

@@ -1,14 +1,10 @@
 use std::sync::Arc;
 
 use ::session::Channel;
-use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
 
 use super::state::State;
 use crate::os;
-
-/// Read at most at once.
-const READ_MAX: usize = 32 * 1024;
+use crate::stdio::Input;
 
 /// Reads what the operator types, and the terminal's size when it changes.
 pub fn start(state: Arc<State>, on_terminal: bool) {
@@ -28,22 +24,21 @@ async fn watch_size(state: Arc<State>) {
 }
 
 async fn read(state: Arc<State>) {
-    let mut stdin = tokio::io::stdin();
-    let mut buffer = BytesMut::new();
+    let mut stdin = Input::open();
     loop {
         wait_for_room(&state).await;
-        buffer.reserve(READ_MAX);
         // An input that fails is an input that ends.
-        let n = stdin.read_buf(&mut buffer).await.unwrap_or(0);
+        let bytes = stdin.read().await.unwrap_or_default();
+        let ended = bytes.is_empty();
         let mut inner = state.inner();
-        if n == 0 {
+        if ended {
             inner.input_end = Some(inner.outbox.head());
         } else {
-            inner.outbox.push(Channel::Input, buffer.split().freeze());
+            inner.outbox.push(Channel::Input, bytes);
         }
         drop(inner);
         state.wake.notify_one();
-        if n == 0 {
+        if ended {
             return;
         }
     }

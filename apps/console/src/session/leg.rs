@@ -6,19 +6,19 @@ use std::time::Duration;
 use ::session::{EndOfInput, Exit, Finished, Frame, Message, RefusedCode, Resize};
 use anyhow::anyhow;
 use link::{Current, LinkError, Reader, Received, Writer, newer_link};
-use tokio::io::{AsyncWrite, AsyncWriteExt, Stderr, Stdout};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::QUIET;
 use super::state::State;
 use crate::exit::Problem;
+use crate::stdio::Screen;
 
 /// Output after which the site hears that it was shown, at the latest.
 const ACK_EVERY: u64 = 128 * 1024;
 
 /// And how long after it was shown, at the latest.
-const ACK_AFTER: Duration = Duration::from_millis(20);
+const ACK_AFTER: Duration = Duration::from_millis(100);
 
 /// How long the last word may take to go out.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
@@ -35,19 +35,13 @@ enum End {
     Lost(Problem),
 }
 
-/// What a person sees.
-struct Screen {
-    output: Stdout,
-    errors: Stderr,
-}
-
 /// Keeps a session until its end.
 pub async fn keep(
     state: Arc<State>,
     mut newest: watch::Receiver<Option<Current>>,
     first: (Reader, Writer, u64),
 ) -> Result<Exit, Problem> {
-    let mut screen = Screen { output: tokio::io::stdout(), errors: tokio::io::stderr() };
+    let mut screen = Screen::open();
     let mut opened = Some(first);
     let mut after = 0;
     loop {
@@ -169,7 +163,7 @@ async fn receive(
                 let taken = state.inner().inbox.take(offset, bytes);
                 match taken {
                     Ok(Some(new)) => {
-                        if let Err(problem) = screen.show(channel, &new).await {
+                        if let Err(problem) = show(screen, channel, &new).await {
                             return End::Lost(problem);
                         }
                     }
@@ -238,19 +232,16 @@ fn heard(state: &State, go: &watch::Sender<u64>, message: Message, link: u64) ->
     }
 }
 
-impl Screen {
-    async fn show(&mut self, channel: ::session::Channel, bytes: &[u8]) -> Result<(), Problem> {
-        let shown = match channel {
-            ::session::Channel::Error => write(&mut self.errors, bytes).await,
-            _ => write(&mut self.output, bytes).await,
-        };
-        shown.map_err(|error| anyhow!("output cannot be shown: {error}").into())
-    }
-}
-
-async fn write<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> std::io::Result<()> {
-    to.write_all(bytes).await?;
-    to.flush().await
+async fn show(
+    screen: &mut Screen,
+    channel: ::session::Channel,
+    bytes: &[u8],
+) -> Result<(), Problem> {
+    let shown = match channel {
+        ::session::Channel::Error => screen.error(bytes).await,
+        _ => screen.output(bytes).await,
+    };
+    shown.map_err(|error| anyhow!("output cannot be shown: {error}").into())
 }
 
 /// Sends input, the terminal's size and the end of input.

@@ -13,7 +13,7 @@ use crate::clock::now;
 
 /// How long recorded bytes may wait in memory, and acknowledgements with them. Never on the way of
 /// a keystroke: bytes go to the console before they are recorded.
-const SETTLE_AFTER: Duration = Duration::from_millis(20);
+const SETTLE_AFTER: Duration = Duration::from_millis(100);
 
 /// How soon writing is tried again when the disk did not take it.
 const SETTLE_AGAIN: Duration = Duration::from_millis(200);
