@@ -154,6 +154,14 @@ fn gone_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// Bytes of memory that the machine has.
+pub fn memory_total() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// Bytes that may still be written to the disk that holds `path`.
 pub fn disk_free(path: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;

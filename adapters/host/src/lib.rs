@@ -23,7 +23,7 @@ pub use clock::{Clock, now};
 pub use control::{Answer, ControlError, call, call_within};
 pub use digest::sha256_of;
 pub use failpoint::failpoint;
-pub use fs::{Fs, RealFs, disk_free};
+pub use fs::{Fs, RealFs, disk_free, memory_total};
 pub use journal::{Journal, JournalError};
 pub use launch::{LAUNCH, Launch, inherited_sockets, keep_over_exec, launch_main, launch_process};
 pub use model_fs::ModelFs;

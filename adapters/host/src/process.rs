@@ -77,6 +77,16 @@ impl Process {
         rustix::event::poll(&mut polls, Some(&zero)).is_ok_and(|ready| ready > 0)
     }
 
+    /// Memory that it takes, in bytes, what is swapped out included; `None` when it has ended.
+    pub fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+        };
+        Some((of("VmRSS:")? + of("VmSwap:").unwrap_or(0)) * 1024)
+    }
+
     fn reap(&self) -> Option<Ended> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let status: WaitIdStatus = waitid(WaitId::Pid(self.pid), options).ok()??;

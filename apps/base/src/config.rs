@@ -21,7 +21,7 @@ pub struct Config {
     pub limits: Times,
 }
 
-/// How long things may take, in seconds.
+/// How long things may take, in seconds, and what a new version may take of the machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Times {
@@ -33,7 +33,7 @@ pub struct Times {
     pub trial_s: u64,
     /// The least time that a new version serves before the commit.
     pub stable_s: u64,
-    /// A schema migration.
+    /// A schema migration: it may hold the database for as long, so that nobody else writes.
     pub migrate_s: u64,
     /// A committed version, before nothing older may be installed.
     pub soak_s: u64,
@@ -41,6 +41,9 @@ pub struct Times {
     pub watchdog_s: u64,
     /// Time without a serving site after which the base answers `https` itself.
     pub maintenance_s: u64,
+    /// Memory that a new version may take while it is on trial, in MiB; half of the machine's when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
 }
 
 impl Default for Times {
@@ -50,15 +53,22 @@ impl Default for Times {
             switch_s: 15,
             trial_s: 60,
             stable_s: 3,
-            migrate_s: 600,
+            migrate_s: 45,
             soak_s: 7 * 86_400,
             watchdog_s: 15,
             maintenance_s: 2,
+            memory_mib: None,
         }
     }
 }
 
 impl Times {
+    /// Memory that a new version may take while it is on trial, in bytes.
+    pub fn memory_max(&self) -> u64 {
+        let half = || host::memory_total().map_or(u64::MAX, |total| total / 2);
+        self.memory_mib.map_or_else(half, |mib| mib.saturating_mul(1 << 20))
+    }
+
     pub fn limits(&self) -> Limits {
         Limits {
             prove: Duration::from_secs(self.prove_s),

@@ -227,26 +227,43 @@ fn request(base: &Base, enrolment: &Enrolment, nonce: Nonce) -> CheckRequest {
 }
 
 /// The card as it may be acted on: installable only when the signed metadata names the same bytes, and it is not bad.
-async fn agreed(base: &Shared, client: &mut Client<HttpRepository>, mut card: Card) -> Card {
+async fn agreed(base: &Shared, client: &mut Client<HttpRepository>, card: Card) -> Card {
+    if let Some(text) = put_back(base, &card) {
+        // The update server knows only that it is bad; why is known here.
+        return blocked(card, "a release that works here", text);
+    }
     if card.status != Status::Installable {
         return card;
     }
     let text = match client.target(&card.target).await {
         Ok(target) if target.length() == card.size && Sha256(*target.sha256()) == card.sha256 => {
-            base.ledger.read(|ledger| {
-                let bad = ledger.bad.get(&card.sha256.to_string())?;
-                Some(format!("It was put back on {}: {}", bad.at, bad.reason))
-            })
+            return card;
         }
-        Ok(_) => Some(
-            "The update server and the maintainers' signed metadata name different bytes.".into(),
-        ),
-        Err(error) => Some(format!("The maintainers' signed metadata does not name it: {error}")),
+        Ok(_) => {
+            "The update server and the maintainers' signed metadata name different bytes.".into()
+        }
+        Err(error) => format!("The maintainers' signed metadata does not name it: {error}"),
     };
-    if let Some(text) = text {
-        card.status = Status::Blocked;
-        card.blocked = Some(Blocked { missing: String::new(), by: None, text });
+    blocked(card, "", text)
+}
+
+/// Why the package is bad, if it was put back here.
+fn put_back(base: &Base, card: &Card) -> Option<String> {
+    if card.status == Status::Installed {
+        return None;
     }
+    base.ledger.read(|ledger| {
+        let bad = ledger.bad.get(&card.sha256.to_string())?;
+        Some(format!(
+            "It was put back on {}: {}. It is not offered again by itself.",
+            bad.at, bad.reason
+        ))
+    })
+}
+
+fn blocked(mut card: Card, missing: &str, text: String) -> Card {
+    card.status = Status::Blocked;
+    card.blocked = Some(Blocked { missing: missing.to_owned(), by: None, text });
     card
 }
 

@@ -113,13 +113,8 @@ async fn a_base_that_hangs_once_it_has_the_sockets() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_keeps_crashing_after_its_commit_leads_to_rescue_and_back() {
-    // req: UPD-10
-    let mut lab = Lab::serving().await;
-    let bad = packages::site(Release::new(1, 1, 0, 2), "crash-at-second-start");
-    assert_eq!(lab.install(&bad).await, "contracted", "{}", lab.story().await);
-    // The process dies, and none of this version starts any more.
+/// Ends the generation that serves; none of a version that crashes at its second start comes after it.
+fn kill_the_site(lab: &Lab) {
     for pid in lab.processes() {
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         if command.contains("sluis-site")
@@ -128,17 +123,54 @@ async fn a_site_that_keeps_crashing_after_its_commit_leads_to_rescue_and_back() 
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a process");
         }
     }
-    let status = loop {
-        let status = lab.until_answer(Method::GET, "status", None).await;
-        if !status["rescue"].is_null() {
-            break status;
-        }
+}
+
+async fn until_status(lab: &Lab, wanted: impl Fn(&serde_json::Value) -> bool) {
+    while !wanted(&lab.until_answer(Method::GET, "status", None).await) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    };
-    assert_eq!(status["site_phase"], "rescue", "{status}");
-    assert_eq!(lab.roll_back("site").await, "contracted", "{}", lab.story().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_keeps_crashing_after_its_commit_gives_way_to_the_kept_one() {
+    // req: UPD-09
+    let mut lab = Lab::serving().await;
+    let bad = packages::site(Release::new(1, 1, 0, 2), "crash-at-second-start");
+    assert_eq!(lab.install(&bad).await, "contracted", "{}", lab.story().await);
+    kill_the_site(&lab);
+    until_status(&lab, |status| status["site"]["version"] == "1.0.0").await;
     lab.until_generation().await;
-    assert_eq!(lab.current("site"), "1.0.0");
+    let story = lab.story().await;
+    assert!(story.contains("did not stay up after it had passed its trial"), "{story}");
+    let checked = lab.until_answer(Method::POST, "updates/check", None).await;
+    let cards = checked["packages"].as_array().expect("cards");
+    let card = cards.iter().find(|card| card["target"] == bad.target.as_str()).expect("a card");
+    assert_eq!(card["status"], "blocked", "not offered again: {checked}");
+    let text = card["blocked"]["text"].as_str().expect("a reason");
+    assert!(text.contains("did not stay up"), "{text}");
+    // An administrator may insist.
+    let body = serde_json::json!({ "target": bad.target });
+    let checked = lab.until_answer(Method::POST, "updates/retry", Some(&body)).await;
+    let cards = checked["packages"].as_array().expect("cards");
+    let card = cards.iter().find(|card| card["target"] == bad.target.as_str()).expect("a card");
+    assert_eq!(card["status"], "installable", "{checked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_keeps_crashing_with_nothing_to_go_back_to_leads_to_rescue_and_out_of_it() {
+    // req: UPD-12
+    let mut lab = Lab::set_up().await;
+    lab.start();
+    lab.sign_in_first().await;
+    let bad = packages::site(Release::new(1, 0, 0, 1), "crash-at-second-start");
+    assert_eq!(lab.install(&bad).await, "contracted", "{}", lab.story().await);
+    kill_the_site(&lab);
+    until_status(&lab, |status| !status["rescue"].is_null() && status["site_phase"] == "rescue")
+        .await;
+    let good = packages::site(Release::new(1, 1, 0, 2), "");
+    assert_eq!(lab.install(&good).await, "contracted", "{}", lab.story().await);
+    lab.until_generation().await;
+    assert_eq!(lab.current("site"), "1.1.0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,6 +62,11 @@ pub enum Updates {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Let a version that was put back be offered again
+    Retry {
+        /// Name of the package, as `list` shows it
+        target: String,
+    },
     /// Print the log of installs
     Log,
     /// Follow the install that runs
@@ -80,6 +85,7 @@ pub async fn run(profile: &Profile, command: Command, json: bool) -> Result<Exit
             Updates::List => appliance.list().await,
             Updates::Install { target, yes } => appliance.install(&target, yes).await,
             Updates::Rollback { kind, yes } => appliance.rollback(&kind, yes).await,
+            Updates::Retry { target } => appliance.retry(&target).await,
             Updates::Log => appliance.log().await,
             Updates::Watch => appliance.watch(None).await,
         },
@@ -217,6 +223,13 @@ impl Appliance<'_> {
         let answer =
             self.call(Method::POST, "/updates/rollback", Some(&json!({ "kind": kind }))).await?;
         self.watch(answer["attempt"].as_str()).await
+    }
+
+    async fn retry(&self, target: &str) -> Result<ExitCode, Problem> {
+        let body = json!({ "target": target });
+        let answer = self.call(Method::POST, "/updates/retry", Some(&body)).await?;
+        self.show_updates(&answer);
+        Ok(ExitCode::SUCCESS)
     }
 
     async fn log(&self) -> Result<ExitCode, Problem> {

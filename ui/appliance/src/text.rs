@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{PackageKind, Release};
+use model::{PackageKind, Release, Timestamp};
 use ui_kit::{duration, package_kind};
 
 use crate::SitePhase;
@@ -145,6 +145,16 @@ pub const INSTALLED: &str = "Installed";
 pub const BLOCKED: &str = "Cannot be installed yet";
 pub const BLOCKED_TITLE: &str = "This package cannot be installed yet.";
 pub const CHECK_FAILED: &str = "The check did not work.";
+
+pub const PUT_BACK: &str = "Put back";
+pub const PUT_BACK_TITLE: &str = "This version failed here and was put back.";
+
+pub fn put_back(at: Timestamp, reason: &str) -> String {
+    format!(
+        "On {at}: {reason}. It is not offered again by itself: wait for a newer version, or let it be \
+         offered again when the cause is gone."
+    )
+}
 
 pub fn blocked_by(missing: &str) -> String {
     format!("Missing: {missing}")

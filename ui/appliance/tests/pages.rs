@@ -81,6 +81,16 @@ fn a_blocked_package_says_what_to_install_first_and_has_no_button() {
 }
 
 #[test]
+fn what_was_put_back_says_why_and_is_offered_again_only_when_asked_for() {
+    let html = sample::<Updates>("put-back");
+    let card = html.split("<article").find(|card| card.contains("was put back"));
+    let card = card.expect("such a card");
+    assert!(card.contains("it exited with status 3"), "{card}");
+    assert!(card.contains("action=\"/appliance/updates/retry\""), "{card}");
+    assert!(!card.contains("Install This Update"), "{card}");
+}
+
+#[test]
 fn nothing_can_be_installed_while_something_is() {
     let html = sample::<Updates>("installing");
     assert!(!html.contains("Install This Update") && !html.contains("Roll Back"), "{html}");

@@ -17,7 +17,7 @@ pub use auth::{Caller, must_change};
 pub use error::Problem;
 pub use progress::progress_now;
 pub use status::status_facts;
-pub use updates::{begin_install, begin_rollback};
+pub use updates::{allow_again, begin_install, begin_rollback};
 
 use crate::base::Shared;
 use crate::pages;
@@ -59,6 +59,7 @@ pub fn router(base: Shared) -> Router {
         .route("/appliance/api/v1/updates", get(updates::last))
         .route("/appliance/api/v1/updates/check", post(updates::check))
         .route("/appliance/api/v1/updates/install", post(updates::install))
+        .route("/appliance/api/v1/updates/retry", post(updates::retry))
         .route("/appliance/api/v1/updates/rollback", post(updates::rollback))
         .route("/appliance/api/v1/updates/cancel", post(updates::cancel))
         .route("/appliance/api/v1/updates/progress", get(progress::progress))

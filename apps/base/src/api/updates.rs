@@ -11,6 +11,7 @@ use super::{Caller, Problem};
 use crate::base::Shared;
 use crate::installer::attempt_id;
 use crate::last_check::Checked;
+use crate::log::{Entry, Level};
 use crate::trust;
 
 /// An attempt has begun.
@@ -53,6 +54,49 @@ pub async fn install(
     Json(input): Json<Install>,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
     Ok((StatusCode::ACCEPTED, Json(begin_install(&base, &input.target).await?)))
+}
+
+/// `POST /appliance/api/v1/updates/retry`
+pub async fn retry(
+    State(base): State<Shared>,
+    caller: Caller,
+    Json(input): Json<Install>,
+) -> Result<Json<Value>, Problem> {
+    if !base.installer.state().at_rest() {
+        return Err(busy());
+    }
+    allow_again(&base, &input.target, &caller.name)?;
+    Ok(answer(&trust::check(&base).await?))
+}
+
+/// Lets a version that was put back be offered again, as somebody insists.
+pub fn allow_again(base: &Shared, target: &str, who: &str) -> Result<(), Problem> {
+    let bad = base.ledger.read(|ledger| {
+        ledger.bad.values().find(|bad| bad.package.target == target).map(|bad| bad.package.clone())
+    });
+    let package = bad.ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("“{target}” was not put back on this appliance."),
+            "Check for updates: what is installable needs no second permission.",
+        )
+    })?;
+    base.ledger.change(|ledger| ledger.unpin(&package)).map_err(|error| {
+        Problem::conflict(
+            format!("That {package} may be tried again cannot be written down: {error}."),
+            "Mend the disk, then try again.",
+        )
+    })?;
+    base.log.add(Entry {
+        n: 0,
+        at: host::now(),
+        attempt: None,
+        subject: package.to_string(),
+        phase: base.installer.state().name().to_owned(),
+        level: Level::Warning,
+        text: format!("{who} lets {package} be tried again, although it was put back."),
+    });
+    Ok(())
 }
 
 #[derive(Deserialize)]

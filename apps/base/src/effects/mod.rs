@@ -1,5 +1,6 @@
 //! What the installer's effects do. Each may be performed again after a crash.
 
+mod harm;
 mod package;
 pub mod site;
 

@@ -11,6 +11,7 @@ use release::{Sha256, VerifiedPackage};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
+use super::harm;
 use crate::base::Shared;
 use crate::site::Generation;
 
@@ -22,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const BACK_PERCENT: u64 = 99;
 /// Kept before a deadline, so that the reason is told rather than that time is over.
 const MARGIN: Duration = Duration::from_millis(300);
-/// Less free disk than this means that the new version eats it: the preflight saw four times as much.
-const DISK_LEFT_MIN: u64 = 64 << 20;
+/// A failed version that does not take the order to hand over by then is not waited for any longer.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Longest text of a failed migration that is passed on.
 const WORDS_MAX: usize = 600;
 
@@ -60,21 +61,36 @@ pub async fn expand(base: &Shared, package: &VerifiedPackage) -> Result<(), Faul
     };
     match tokio::time::timeout(within, work).await {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => {
-            let tail = words.chars().rev().take(WORDS_MAX).collect::<Vec<_>>();
-            let tail: String = tail.into_iter().rev().collect();
-            Err(failed(format!("{status}: {tail}")))
-        }
+        Ok(Ok(status)) => Err(failed(format!("{status}: {}", last_words(&words)))),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("it took longer than {} s", within.as_secs()))),
     }
 }
 
+/// Why a program gave up: what follows its last `Error:`, or the end of what it said, on one line.
+fn last_words(said: &str) -> String {
+    let why = said.rsplit_once("Error: ").map_or(said, |(_, why)| why);
+    let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    let left_out = line.chars().count().saturating_sub(WORDS_MAX);
+    line.chars().skip(left_out).collect()
+}
+
 /// Starts the new version beside the old one and asks it everything.
 pub async fn prove(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
-    let left = left(base);
     base.installer.say(format!("Starting {package}."), 0.1);
     let generation = candidate(base, package)?;
+    tokio::select! {
+        proven = examine(base, package, &generation) => proven,
+        harm = harm::done(base, &generation) => Err(Fault::package(format!("{package} {harm}"), REMEDY)),
+    }
+}
+
+async fn examine(
+    base: &Shared,
+    package: &PackageRef,
+    generation: &Generation,
+) -> Result<(), Fault> {
+    let left = left(base);
     let bad = |text: String| Fault::package(format!("{package} {text}"), REMEDY);
     match tokio::time::timeout(left, generation.ready()).await {
         Ok(Ok(())) => {}
@@ -176,18 +192,15 @@ pub async fn watch(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
     let stable = Duration::from_secs(base.config.limits.stable_s);
     let mut fine_since: Option<Instant> = None;
     let mut tested = false;
-    let mut missing = "it was not looked at yet".to_owned();
+    let mut missing = "it does not answer".to_owned();
     let deadline = Instant::now() + left(base);
+    let mut silence = std::pin::pin!(harm::hangs(&new));
     loop {
         if Instant::now() >= deadline {
             return Err(bad(format!("did not prove itself in time: {missing}")));
         }
         let look = async {
             new.health().await.map_err(|why| format!("it is not healthy: {why}"))?;
-            let free = host::disk_free(&base.paths.data).unwrap_or(u64::MAX);
-            if free < DISK_LEFT_MIN {
-                return Err(format!("only {} MiB of the disk are left", free >> 20));
-            }
             let status = new.status().await.map_err(|error| error.to_string())?;
             if status.agents_connected < enough {
                 let back = status.agents_connected;
@@ -204,10 +217,13 @@ pub async fn watch(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
         let looked = tokio::select! {
             looked = tokio::time::timeout_at(deadline.into(), look) => looked,
             death = new.dead() => return Err(bad(format!("died while it served: {death}"))),
+            harm = harm::done(base, &new) => return Err(bad(harm)),
+            silence = &mut silence => return Err(bad(silence)),
         };
         match looked {
             Ok(Ok(())) => {
                 tested = true;
+                "it stopped answering".clone_into(&mut missing);
                 let since = *fine_since.get_or_insert_with(Instant::now);
                 let fraction = since.elapsed().as_secs_f64() / stable.as_secs_f64().max(0.001);
                 base.installer
@@ -221,11 +237,14 @@ pub async fn watch(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
                 missing = why;
                 fine_since = None;
             }
+            // The deadline: what was missing last is the reason.
             Err(_) => {}
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             death = new.dead() => return Err(bad(format!("died while it served: {death}"))),
+            harm = harm::done(base, &new) => return Err(bad(harm)),
+            silence = &mut silence => return Err(bad(silence)),
         }
     }
 }
@@ -262,10 +281,13 @@ pub async fn revert(
     Ok(())
 }
 
-/// Gives a generation a moment to hand over its sessions, and ends it.
+/// Gives a generation a moment to hand over its sessions, and ends it; at once when it hangs, as it holds them.
 async fn end(generation: &Generation) {
+    if !matches!(tokio::time::timeout(LAST_WORD, generation.drain()).await, Ok(Ok(()))) {
+        generation.kill().await;
+        return;
+    }
     let handed_over = async {
-        generation.drain().await.ok()?;
         loop {
             if generation.status().await.ok()?.phase == "drained" {
                 return Some(());
@@ -318,4 +340,17 @@ pub async fn retire(base: &Shared) {
 fn left(base: &Shared) -> Duration {
     let deadline: Timestamp = base.installer.state().deadline().unwrap_or_default();
     deadline.since(base.steady_now()).saturating_sub(MARGIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_the_reason_without_the_log_before_it() {
+        let said = "INFO Database expanded\nError: no room\n\nCaused by:\n    the disk is full\n";
+        assert_eq!(last_words(said), "no room Caused by: the disk is full");
+        assert_eq!(last_words("Aborted"), "Aborted");
+        assert_eq!(last_words(&"x".repeat(WORDS_MAX + 5)).len(), WORDS_MAX);
+    }
 }

@@ -31,6 +31,7 @@ pub fn routes() -> Router<Shared> {
         .route(url::Updates::ROUTE, get(updates::list))
         .route(url::Check::ROUTE, post(updates::check))
         .route(url::Install::ROUTE, get(updates::install_ask).post(updates::install))
+        .route(url::Retry::ROUTE, post(updates::retry))
         .route(url::RollBack::ROUTE, get(updates::roll_back_ask).post(updates::roll_back))
         .route(url::Progress::ROUTE, get(updates::progress))
         .route(url::Log::ROUTE, get(updates::log))

@@ -17,7 +17,7 @@ use ui_kit::url::appliance as url;
 use ui_kit::{CsrfInput, Flash};
 
 use super::viewer::{Viewer, done};
-use crate::api::{Problem, begin_install, begin_rollback, progress_now};
+use crate::api::{Problem, allow_again, begin_install, begin_rollback, progress_now};
 use crate::base::{Base, Shared};
 use crate::{log, preflight, trust};
 
@@ -39,7 +39,7 @@ pub async fn list(State(base): State<Shared>, viewer: Viewer) -> Response {
             installing: (!progress.done)
                 .then(|| format!("{}: {}", progress.subject, progress.text)),
             installed: installed.collect(),
-            packages: checked.packages.iter().map(card).collect(),
+            packages: checked.packages.iter().map(|each| card(&base, each)).collect(),
             plan: checked
                 .plan
                 .into_iter()
@@ -52,7 +52,7 @@ pub async fn list(State(base): State<Shared>, viewer: Viewer) -> Response {
     viewer.page(Tab::Updates, &page)
 }
 
-fn card(card: &Card) -> CardFacts {
+fn card(base: &Base, card: &Card) -> CardFacts {
     CardFacts {
         target: card.target.clone(),
         kind: card.kind,
@@ -65,6 +65,12 @@ fn card(card: &Card) -> CardFacts {
         size: card.size,
         requires: card.requires.clone(),
         status: match (card.status, &card.blocked) {
+            (status, _)
+                if status != Status::Installed
+                    && let Some(bad) = bad(base, card) =>
+            {
+                CardStatus::PutBack { at: bad.at, reason: bad.reason }
+            }
             (Status::Installable, _) => CardStatus::Installable,
             (Status::Installed, _) => CardStatus::Installed,
             (_, Some(blocked)) => CardStatus::Blocked(Blocked {
@@ -79,6 +85,28 @@ fn card(card: &Card) -> CardFacts {
             }),
         },
     }
+}
+
+/// What the ledger says against a package.
+fn bad(base: &Base, card: &Card) -> Option<install::Bad> {
+    base.ledger.read(|ledger| ledger.bad.get(&card.sha256.to_string()).cloned())
+}
+
+/// `POST /appliance/updates/retry`
+pub async fn retry(
+    State(base): State<Shared>,
+    viewer: Viewer,
+    Form(input): Form<InstallInput>,
+) -> Result<Response, Response> {
+    viewer.check(&input.csrf)?;
+    if let Err(problem) = allow_again(&base, &input.target, &viewer.name) {
+        return Ok(viewer.problem(&problem, url::Updates));
+    }
+    if base.installer.state().at_rest() {
+        // Why it brought nothing stands on the page.
+        let _ = trust::check(&base).await;
+    }
+    Ok(done(url::Updates, &Flash::done("It is offered again.")))
 }
 
 /// `POST /appliance/updates/check`
@@ -121,7 +149,7 @@ pub async fn install_ask(
         return viewer.problem(&problem, url::Updates);
     };
     let impact = impact(&base, found.kind, found.size * 3).await;
-    viewer.page(Tab::Updates, &InstallConfirm::new(card(found), impact, viewer.csrf()))
+    viewer.page(Tab::Updates, &InstallConfirm::new(card(&base, found), impact, viewer.csrf()))
 }
 
 /// `POST /appliance/updates/install`

@@ -151,6 +151,11 @@ impl Generation {
         }
     }
 
+    /// Memory that it takes, in bytes; unknown when it has ended.
+    pub fn memory(&self) -> Option<u64> {
+        self.process.memory()
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
         self.said.borrow().ended.is_none() && !self.process.has_ended()
@@ -225,9 +230,14 @@ impl Generation {
         }
         self.process.terminate();
         if tokio::time::timeout(Duration::from_secs(2), self.process.ended()).await.is_err() {
-            self.process.kill();
-            self.process.ended().await;
+            self.kill().await;
         }
+    }
+
+    /// Ends it without asking.
+    pub async fn kill(&self) {
+        self.process.kill();
+        self.process.ended().await;
     }
 
     async fn call(

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod generation;
+mod relapse;
 mod supervise;
 
 pub use fleet::Fleet;

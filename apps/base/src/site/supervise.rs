@@ -1,5 +1,6 @@
 //! Keeps the current version of the site serving, outside of what the installer does.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use install::{Event, Install};
 use model::PackageKind;
 use release::Sha256;
 
-use super::Generation;
+use super::{Generation, relapse};
 use crate::base::{Base, Shared};
 use crate::effects::site::bring_up;
 
@@ -15,6 +16,10 @@ use crate::effects::site::bring_up;
 const CRASHES_MAX: u32 = 5;
 /// How long a generation has to serve for its crash not to count as one more in a row.
 const STEADY: Duration = Duration::from_secs(20);
+/// So many deaths within so much time mean that a version that was just committed is not to be kept.
+const RELAPSE: (usize, Duration) = (3, Duration::from_mins(2));
+/// How long the kept version has to take over before the failed one is started again.
+const PUT_BACK: Duration = Duration::from_secs(15);
 /// How often a rescue tries whether the site starts after all.
 const RESCUE_AGAIN: Duration = Duration::from_mins(1);
 /// How often the serving generation is asked whether it lives, and how often it may stay silent in a row.
@@ -42,10 +47,7 @@ pub async fn end_silent(base: Shared) {
 
 /// Runs for as long as the base does.
 pub async fn supervise(base: Shared) {
-    let mut crashes = 0;
-    let mut next_try = Instant::now();
-    let mut last_reason = String::new();
-    let mut serving_since: Option<(u64, Instant)> = None;
+    let mut record = Record::default();
     let mut first = true;
     loop {
         if !std::mem::take(&mut first) {
@@ -57,43 +59,94 @@ pub async fn supervise(base: Shared) {
             return;
         }
         let active = base.fleet.active();
-        match (&active, serving_since) {
-            (Some(now), Some((number, since))) if now.number == number => {
-                if since.elapsed() > STEADY {
-                    crashes = 0;
-                }
-            }
-            (Some(now), _) => serving_since = Some((now.number, Instant::now())),
-            (None, _) => {}
-        }
+        record.look(active.as_ref());
         retire_drained(&base).await;
         let Some(slot) = wanted(&base) else { continue };
-        if active.is_some() || Instant::now() < next_try {
+        if active.is_some() || record.must_wait() {
             continue;
         }
-        if crashes >= CRASHES_MAX && !rescued(&base) {
-            give_up(&base, crashes, &last_reason);
-            next_try = Instant::now() + RESCUE_AGAIN;
+        if record.relapses() && relapse::put_back(&base, &record.last_reason).await {
+            record = Record { next_try: Some(Instant::now() + PUT_BACK), ..Record::default() };
             continue;
         }
-        crashes += 1;
-        let within = Duration::from_secs(base.config.limits.prove_s);
-        match bring_up(&base, slot, within).await {
-            Ok(generation) => {
-                serving_since = Some((generation.number, Instant::now()));
-                next_try = Instant::now() + backoff(crashes);
-                last_reason = String::from("each time it ended soon after its start");
-                if rescued(&base) {
-                    base.installer.tell(Event::Recovered);
+        if record.crashes >= CRASHES_MAX && !rescued(&base) {
+            give_up(&base, record.crashes, &record.last_reason);
+            record.next_try = Some(Instant::now() + RESCUE_AGAIN);
+            continue;
+        }
+        start_again(&base, slot, &mut record).await;
+    }
+}
+
+async fn start_again(base: &Shared, slot: Sha256, record: &mut Record) {
+    record.crashes += 1;
+    let within = Duration::from_secs(base.config.limits.prove_s);
+    match bring_up(base, slot, within).await {
+        Ok(generation) => {
+            record.look(Some(&generation));
+            record.next_try = Some(Instant::now() + backoff(record.crashes));
+            if rescued(base) {
+                base.installer.tell(Event::Recovered);
+            }
+        }
+        Err(reason) => {
+            tracing::error!(reason, crashes = record.crashes, "Site does not start");
+            record.died(reason);
+            let wait = if rescued(base) { RESCUE_AGAIN } else { backoff(record.crashes) };
+            record.next_try = Some(Instant::now() + wait);
+        }
+    }
+}
+
+/// What is known of how well the site stays up.
+#[derive(Default)]
+struct Record {
+    /// Starts in a row, each soon after the one before.
+    crashes: u32,
+    /// Deaths of a generation that served or was to serve.
+    deaths: VecDeque<Instant>,
+    /// How the last one died.
+    last_reason: String,
+    next_try: Option<Instant>,
+    serving: Option<(Arc<Generation>, Instant)>,
+}
+
+impl Record {
+    /// Takes note of what serves now.
+    fn look(&mut self, active: Option<&Arc<Generation>>) {
+        match (active, &self.serving) {
+            (Some(now), Some((known, since))) if now.number == known.number => {
+                if since.elapsed() > STEADY {
+                    self.crashes = 0;
                 }
             }
-            Err(reason) => {
-                tracing::error!(reason, crashes, "Site does not start");
-                last_reason = reason;
-                let wait = if rescued(&base) { RESCUE_AGAIN } else { backoff(crashes) };
-                next_try = Instant::now() + wait;
+            (Some(now), _) => self.serving = Some((now.clone(), Instant::now())),
+            (None, _) => {
+                if let Some((gone, _)) = self.serving.take()
+                    && let Some(death) = gone.said().death()
+                {
+                    self.died(death);
+                }
             }
         }
+    }
+
+    fn died(&mut self, reason: String) {
+        self.last_reason = reason;
+        self.deaths.push_back(Instant::now());
+        while self.deaths.len() > RELAPSE.0 {
+            self.deaths.pop_front();
+        }
+    }
+
+    fn must_wait(&self) -> bool {
+        self.next_try.is_some_and(|next| Instant::now() < next)
+    }
+
+    /// Whether it died so often within so little time that its version is to blame.
+    fn relapses(&self) -> bool {
+        let first = self.deaths.front().filter(|_| self.deaths.len() == RELAPSE.0);
+        first.is_some_and(|first| first.elapsed() < RELAPSE.1)
     }
 }
 

@@ -91,9 +91,10 @@ impl Updates {
             let first = wait.as_deref().and_then(place);
             card.first = first.map(|(_, title, anchor)| (title.clone(), format!("#{anchor}")));
         }
-        if busy {
-            cards = cards.into_iter().map(Card::without_button).collect();
-        }
+        cards = cards
+            .into_iter()
+            .map(|card| if busy { card.without_button() } else { card.with_retry(&csrf) })
+            .collect();
         let plan = facts.plan.into_iter().map(|step| Step {
             card: place(&step.target).map(|(_, _, anchor)| format!("#{anchor}")),
             text: step.text,
@@ -165,6 +166,11 @@ impl Samples for Updates {
             installing: Some("Base software 1.1.0 (rev 2): download".into()),
             ..typical.clone()
         };
+        let mut put_back = typical.clone();
+        put_back.packages[0].status = CardStatus::PutBack {
+            at: typical.now,
+            reason: "base 1.1.0 (rev 2) does not start: it exited with status 3".into(),
+        };
         let mut long = typical.clone();
         for card in &mut long.packages {
             card.hostname = Some("a-department-with-a-long-name.".repeat(5));
@@ -177,6 +183,7 @@ impl Samples for Updates {
             ("newest", page(newest)),
             ("check-failed", page(failed)),
             ("installing", page(installing)),
+            ("put-back", page(put_back)),
             ("long", page(long)),
         ]
     }

@@ -1,7 +1,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::{PackageKind, Release, Timestamp};
-use ui_kit::{Badge, Moment, Notice, Tone, size, url::appliance as url};
+use ui_kit::{Badge, Csrf, Moment, Notice, Tone, size, url::appliance as url};
 
 use crate::text;
 
@@ -14,6 +14,13 @@ pub enum CardStatus {
     Installed,
     /// No.
     Blocked(Blocked),
+    /// No: it failed here and was put back.
+    PutBack {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Why a package cannot be installed now.
@@ -77,6 +84,9 @@ pub struct Card {
     /// The package to install first: its title and where its card is.
     pub(super) first: Option<(String, String)>,
     install: Option<String>,
+    put_back: bool,
+    /// Lets what was put back be offered again.
+    pub(super) retry: Option<Csrf>,
 }
 
 impl HtmlSafe for Card {}
@@ -88,6 +98,11 @@ impl Card {
             CardStatus::Installable => (Badge::new(Tone::Idle, text::AVAILABLE), None),
             CardStatus::Installed => (Badge::new(Tone::Good, text::INSTALLED), None),
             CardStatus::Blocked(why) => (Badge::new(Tone::Warn, text::BLOCKED), Some(notice(why))),
+            CardStatus::PutBack { at, reason } => {
+                let words = text::put_back(*at, reason);
+                let notice = Notice::titled(Tone::Bad, text::PUT_BACK_TITLE, words);
+                (Badge::new(Tone::Bad, text::PUT_BACK), Some(notice))
+            }
         };
         let install = (facts.status == CardStatus::Installable)
             .then(|| url::Install(facts.target.clone()).to_string());
@@ -98,6 +113,8 @@ impl Card {
             first: None,
             installed: facts.status == CardStatus::Installed,
             open: facts.status == CardStatus::Installable,
+            put_back: matches!(facts.status, CardStatus::PutBack { .. }),
+            retry: None,
             install,
             hostname: facts.hostname,
             licenses: facts.licenses,
@@ -116,6 +133,12 @@ impl Card {
     /// The same card without a button, as on the page that asks.
     pub(super) fn without_button(mut self) -> Self {
         self.install = None;
+        self
+    }
+
+    /// The same card with a button that lets it be offered again, if it was put back.
+    pub(super) fn with_retry(mut self, csrf: &Csrf) -> Self {
+        self.retry = self.put_back.then(|| csrf.clone());
         self
     }
 
