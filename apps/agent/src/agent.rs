@@ -53,6 +53,7 @@ pub async fn serve(data: &Path, config: Config, release: Release) -> Result<()> 
         // Beside the dialling: while both run, inherited sessions stand still.
         self_test: Some(tokio::spawn(selftest::run())),
         proven: false,
+        resumed: false,
         judged: false,
         offered: None,
         told: None,
@@ -85,6 +86,8 @@ struct Agent {
     keeper: KeeperHandle,
     /// Whether the keeper knows that this version works.
     proven: bool,
+    /// Whether the sessions of the version before are served again.
+    resumed: bool,
     /// Whether it is decided if it does: the site was reached and the self-test is over.
     judged: bool,
     /// What the site offered before that; the keeper would refuse it.
@@ -220,11 +223,9 @@ impl Visit {
                 self.status.connected = true;
                 self.status.text = format!("to site version {version} (rev {revision})");
                 self.busy = Instant::now();
-                if let Some(tested) = agent.self_test.take() {
-                    tokio::spawn(prove(tested, agent.keeper.clone(), self.done.0.clone()));
-                }
-                self.tell_failure(agent).await;
             }
+            // Only now: a version that cannot resume sessions is not to be kept.
+            News::Resumed => agent.resumed = true,
             News::Down(error) => {
                 self.status.connected = false;
                 self.status.text = format!("({})", crate::error_text(&*error));
@@ -234,6 +235,12 @@ impl Visit {
                 self.status.sessions = u32::try_from(count).unwrap_or(u32::MAX);
                 self.busy = Instant::now();
             }
+        }
+        if self.status.connected
+            && agent.resumed
+            && let Some(tested) = agent.self_test.take()
+        {
+            tokio::spawn(prove(tested, agent.keeper.clone(), self.done.0.clone()));
         }
         agent.keeper.set_status(self.status.clone()).await;
     }
@@ -285,6 +292,8 @@ impl Visit {
                     revision: agent.release.revision.0,
                 };
                 self.report("current", &own, String::new(), 100);
+                // After that, or the site would forget it again.
+                self.tell_failure(agent).await;
                 if let Some(upgrade) = agent.offered.take() {
                     self.consider(agent, upgrade);
                 }
@@ -292,6 +301,7 @@ impl Visit {
             Done::Proof(Err(reason)) => {
                 tracing::error!(reason, "Self-test failed");
                 agent.keeper.unfit(&reason).await;
+                self.tell_failure(agent).await;
                 // A proven version goes on as well as it can; one on trial is being ended now.
                 let _ = self.orders.send(Order::Thaw).await;
             }
@@ -368,7 +378,7 @@ impl Visit {
     /// Tells the site of a version that failed here, once.
     async fn tell_failure(&mut self, agent: &mut Agent) {
         let failure = agent.keeper.failure().borrow().clone();
-        if !self.status.connected || failure == agent.told {
+        if !self.status.connected || !agent.judged || failure == agent.told {
             return;
         }
         let Some(Failure { release, reason, .. }) = failure.clone() else { return };
@@ -397,7 +407,7 @@ fn release_of(upgrade: &UpgradeAvailable) -> Result<Release> {
     Ok(Release { version, revision: Revision(upgrade.revision) })
 }
 
-/// The site is reached: when the self-test passes too, the keeper saves that this version works.
+/// The site is reached, and the sessions are resumed: when the self-test passes too, the keeper saves that this version works.
 async fn prove(
     tested: JoinHandle<Result<(), String>>,
     keeper: KeeperHandle,

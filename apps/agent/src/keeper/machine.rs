@@ -10,6 +10,8 @@
 //! A version that crashes or hangs is pinned as bad at once. One that runs but does not reach the site
 //! is only a suspect: it is pinned when the version before reaches the site within the same time, and
 //! is not when that one cannot either, because then the network is to blame.
+//! A version that was proven and then ends again and again soon after its start gives way to the one
+//! before as well, and is pinned.
 //!
 //! The program around it saves the ledger when it changed, then performs the effects.
 
@@ -23,6 +25,9 @@ use crate::update::slots::{Installed, Slot};
 
 /// Starts that a trial gets when the machine goes down in the middle of it.
 const TRIAL_STARTS_MAX: u32 = 2;
+
+/// A process that ran for so long ends for another reason than that it cannot run.
+const STEADY: Duration = Duration::from_mins(1);
 
 /// Restarts with the same inherited sessions before they are given up: they may be what kills the process.
 const SESSION_TRIES_MAX: u32 = 3;
@@ -52,7 +57,7 @@ pub enum Process {
     Down {
         /// When to start it.
         start_at: Duration,
-        /// Times it ended in a row without reaching the site.
+        /// Times it ended in a row soon after its start.
         failures: u32,
     },
     /// Running.
@@ -63,7 +68,7 @@ pub enum Process {
         heard: Duration,
         /// Whether it reached the site and passed its self-test.
         proven: bool,
-        /// Times its forerunners ended in a row without reaching the site.
+        /// Times its forerunners ended in a row soon after their start.
         failures: u32,
     },
     /// Killed, and not gone yet.
@@ -246,10 +251,10 @@ impl Keeper {
     }
 
     fn prove(&mut self, now: Now) -> Vec<Effect> {
-        let Process::Up { heard, proven, failures, .. } = &mut self.process else {
+        let Process::Up { heard, proven, .. } = &mut self.process else {
             return Vec::new();
         };
-        (*heard, *proven, *failures) = (now.up, true, 0);
+        (*heard, *proven) = (now.up, true);
         if let Some(trial) = self.ledger.trial.take() {
             let before = std::mem::replace(&mut self.ledger.installed, trial.installed);
             self.ledger.other = Some(before);
@@ -280,7 +285,10 @@ impl Keeper {
     fn ended(&mut self, how: &str, now: Now, limits: &KeeperConfig) -> Vec<Effect> {
         let (verdict, failures) = match &self.process {
             Process::Down { failures, .. } => (None, *failures),
-            Process::Up { proven, failures, .. } => (None, if *proven { 0 } else { *failures }),
+            Process::Up { since, proven, failures, .. } => {
+                let steady = *proven && now.up.saturating_sub(*since) >= STEADY;
+                (None, if steady { 0 } else { *failures })
+            }
             Process::Ending { why, failures } => (Some(why.clone()), *failures),
         };
         if self.ledger.trial.is_some() {
@@ -303,20 +311,22 @@ impl Keeper {
             effects.push(Effect::DropSessions);
         }
         if failures % SESSION_TRIES_MAX == 0 {
-            self.fall_back();
+            self.fall_back(format!("it ended {failures} times soon after its start: {how}"), now);
         }
         self.process = Process::Down { start_at: now.up + backoff(failures, limits), failures };
         effects
     }
 
     /// The current version does not run any more: the other one may, if it ever did.
-    fn fall_back(&mut self) {
+    fn fall_back(&mut self, reason: String, now: Now) {
         let usable = |other: &&Installed| self.ledger.is_bad(&other.sha256).is_none();
-        if let Some(other) = self.ledger.other.as_ref().filter(usable).cloned() {
-            let before = std::mem::replace(&mut self.ledger.installed, other);
-            self.ledger.other = Some(before);
-            self.ledger.current = self.ledger.current.other();
-        }
+        let Some(other) = self.ledger.other.as_ref().filter(usable).cloned() else { return };
+        let before = std::mem::replace(&mut self.ledger.installed, other);
+        let Installed { release, sha256 } = before.clone();
+        self.ledger.other = Some(before);
+        self.ledger.current = self.ledger.current.other();
+        // Or the site would offer it again at once.
+        self.ledger.pin(Failure { release, sha256, reason, at: now.at, pinned: false });
     }
 
     /// Notes that the version on trial failed; the current one is what it was.

@@ -160,9 +160,10 @@ fn crashes_of_the_current_version_are_restarted_ever_more_slowly() {
         step(&mut keeper, Event::Tick, second + 50);
     }
     assert_eq!(waits, [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
-    step(&mut keeper, Event::Proven, 1000);
-    step(&mut keeper, crash(), 1001);
-    assert_eq!(keeper.deadline(&LIMITS), Some(Duration::from_millis(1_001_250)));
+    step(&mut keeper, Event::Tick, 1000);
+    step(&mut keeper, Event::Proven, 1001);
+    step(&mut keeper, crash(), 1100);
+    assert_eq!(keeper.deadline(&LIMITS), Some(Duration::from_millis(1_100_250)), "it was steady");
 }
 
 #[test]
@@ -174,6 +175,23 @@ fn a_current_version_that_does_not_run_any_more_gives_way_to_the_one_before() {
         step(&mut keeper, Event::Tick, 20 + round + 1);
     }
     assert_eq!((keeper.slot(), &keeper.ledger.installed), (Slot::A, &version(0)));
+}
+
+// req: CLI-09
+#[test]
+fn a_proven_version_that_keeps_crashing_is_put_back_and_pinned() {
+    let mut keeper = on_trial();
+    step(&mut keeper, Event::Proven, 12);
+    for round in 0..3 {
+        assert_eq!(keeper.slot(), Slot::B);
+        step(&mut keeper, Event::Ended("it ended by SIGSEGV".into()), 20 + 10 * round);
+        step(&mut keeper, Event::Tick, 25 + 10 * round);
+        step(&mut keeper, Event::Proven, 26 + 10 * round);
+    }
+    assert_eq!((keeper.slot(), &keeper.ledger.installed), (Slot::A, &version(0)));
+    let failure = keeper.ledger.is_bad(&version(1).sha256).expect("bad");
+    assert_eq!(failure.reason, "it ended 3 times soon after its start: it ended by SIGSEGV");
+    assert_eq!(keeper.ledger.untold.as_ref(), Some(failure), "the site is told");
 }
 
 /// Walks everything that can be reached in a few steps and holds the rules in each state.

@@ -176,7 +176,13 @@ impl Shell {
 
     async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Answer(Ok(())) => self.say(&ToServe::Go).await,
+            Effect::Answer(Ok(())) => {
+                // The same process begins anew as another program.
+                if let Some(child) = &mut self.child {
+                    child.started = Instant::now();
+                }
+                self.say(&ToServe::Go).await;
+            }
             Effect::Answer(Err(reason)) => {
                 self.held = Held::default();
                 self.say(&ToServe::Refuse { reason }).await;

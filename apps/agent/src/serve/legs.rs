@@ -171,8 +171,11 @@ fn heard(session: &Session, go: &watch::Sender<bool>, message: Message) -> Resul
                 .outbox
                 .rewind(from.offset)
                 .map_err(|error| tracing::warn!(%error, "Bad offset"))?;
-            state.broken = None;
+            let away = state.broken.take().map(|at| at.elapsed());
             drop(state);
+            if let Some(away) = away {
+                tracing::info!(session = %session.id, ?away, "Session resumed");
+            }
             go.send_replace(true);
             session.wake.notify_one();
         }

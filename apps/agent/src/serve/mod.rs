@@ -51,6 +51,8 @@ pub enum News {
     Upgrade(UpgradeAvailable),
     /// This many sessions run now.
     Sessions(usize),
+    /// Every inherited session was resumed at the site, or had the time for it.
+    Resumed,
 }
 
 /// What serving is told.
@@ -76,6 +78,7 @@ pub async fn run(mut context: Context) -> Result<()> {
     if let Some(inherited) = context.inherited.take() {
         table.adopt(inherited)?;
     }
+    tokio::spawn(tell_resumed(table.clone(), context.news.clone()));
     loop {
         tokio::select! {
             event = keeper.next() => {
@@ -92,6 +95,12 @@ pub async fn run(mut context: Context) -> Result<()> {
     }
     table.stop().await;
     Ok(())
+}
+
+async fn tell_resumed(table: Arc<Table>, news: mpsc::Sender<News>) {
+    table.resumed().await;
+    // Nobody waits for it any more when it cannot be told.
+    let _ = news.send(News::Resumed).await;
 }
 
 async fn handle_event(table: &Arc<Table>, news: &mpsc::Sender<News>, event: Event) {

@@ -161,6 +161,12 @@ impl Session {
         self.wake.notify_one();
     }
 
+    /// Whether it is served at the site, or over.
+    pub fn is_resumed(&self) -> bool {
+        let state = self.state();
+        state.broken.is_none() || state.over
+    }
+
     /// Whether it can be forgotten.
     pub fn is_over(&self) -> bool {
         self.state().over

@@ -19,6 +19,10 @@ const SESSIONS_MAX: usize = 400;
 /// How long a new session waits while this agent is between two versions.
 const THAW_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the site has to answer for all inherited sessions, and how often that is looked at.
+const RESUME_LIMIT: Duration = Duration::from_secs(3);
+const RESUME_LOOK: Duration = Duration::from_millis(5);
+
 /// How long remote processes get to end when the agent leaves.
 const HANG_UP_GRACE: Duration = Duration::from_secs(3);
 
@@ -134,6 +138,26 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the site has answered for every session that there is now. One whose other end is
+    /// away is not waited for longer than [`RESUME_LIMIT`] after the first link.
+    pub async fn resumed(&self) {
+        let sessions: Vec<_> = self.sessions().values().cloned().collect();
+        if sessions.is_empty() {
+            return;
+        }
+        let mut newest = self.newest.clone();
+        if newest.wait_for(Option::is_some).await.is_err() {
+            return;
+        }
+        let answered = async {
+            while !sessions.iter().all(|session| session.is_resumed()) {
+                tokio::time::sleep(RESUME_LOOK).await;
+            }
+        };
+        // What did not resume by then goes on trying.
+        let _ = tokio::time::timeout(RESUME_LIMIT, answered).await;
     }
 
     fn run(
