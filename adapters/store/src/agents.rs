@@ -222,7 +222,18 @@ impl Agents {
     /// Notes that this generation holds a Jump Client's link, or that a passive one checked in.
     pub async fn connected(&self, id: AgentId, running: &Release, now: Timestamp) -> Result<()> {
         self.0.caller.site("say which Jump Clients are connected")?;
-        let turn = self.0.store.write_one(Commit::Unsynced).await?;
+        let writing = self.0.store.write(Commit::Unsynced).await?;
+        self.connect_in(&writing.txn, id, running, now).await?;
+        writing.commit().await
+    }
+
+    pub(crate) async fn connect_in(
+        &self,
+        txn: &DatabaseTransaction,
+        id: AgentId,
+        running: &Release,
+        now: Timestamp,
+    ) -> Result<()> {
         let update = agent::Entity::update_many()
             .set(agent::ActiveModel {
                 generation: Set(Some(number(self.0.store.generation().0))),
@@ -233,7 +244,7 @@ impl Agents {
                 ..Default::default()
             })
             .filter(agent::Column::Id.eq(id.0));
-        self.0.store.sorted(update.exec(turn.db).await).map(drop)
+        self.0.store.sorted(update.exec(txn).await).map(drop)
     }
 
     /// Notes that this generation no longer holds a Jump Client's link.
@@ -241,7 +252,17 @@ impl Agents {
     /// Nothing changes when another generation holds one by now.
     pub async fn disconnected(&self, id: AgentId, now: Timestamp) -> Result<()> {
         self.0.caller.site("say which Jump Clients are connected")?;
-        let turn = self.0.store.write_one(Commit::Unsynced).await?;
+        let writing = self.0.store.write(Commit::Unsynced).await?;
+        self.disconnect_in(&writing.txn, id, now).await?;
+        writing.commit().await
+    }
+
+    pub(crate) async fn disconnect_in(
+        &self,
+        txn: &DatabaseTransaction,
+        id: AgentId,
+        now: Timestamp,
+    ) -> Result<()> {
         let update = agent::Entity::update_many()
             .set(agent::ActiveModel {
                 generation: Set(None),
@@ -250,7 +271,7 @@ impl Agents {
             })
             .filter(agent::Column::Id.eq(id.0))
             .filter(agent::Column::Generation.eq(number(self.0.store.generation().0)));
-        self.0.store.sorted(update.exec(turn.db).await).map(drop)
+        self.0.store.sorted(update.exec(txn).await).map(drop)
     }
 
     /// Notes how a Jump Client's upgrade stands; `None` when there is nothing to say.

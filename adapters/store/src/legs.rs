@@ -64,15 +64,25 @@ impl Sessions {
     /// Below schema level 2 there is no place for it, and nothing happens.
     pub async fn leg_attached(&self, new: NewLeg, now: Timestamp) -> Result<()> {
         self.0.caller.site("attach legs")?;
+        let writing = self.0.store.write(Commit::Unsynced).await?;
+        self.attach_in(&writing.txn, new, now).await?;
+        writing.commit().await
+    }
+
+    pub(crate) async fn attach_in(
+        &self,
+        txn: &DatabaseTransaction,
+        new: NewLeg,
+        now: Timestamp,
+    ) -> Result<()> {
         let store = &self.0.store;
         if store.level() < LEGS_FROM {
             return Ok(());
         }
-        let writing = store.write(Commit::Unsynced).await?;
         let stall = i64::try_from(new.stall.as_millis()).unwrap_or(i64::MAX);
         // A process that died left the attachment before open; it ended when the stall began.
         let ended = ms(now).saturating_sub(stall);
-        close(&self.0, &writing.txn, open_legs(new.session).filter(is(new.leg)), ended).await?;
+        close(&self.0, txn, open_legs(new.session).filter(is(new.leg)), ended).await?;
         let row = session_leg::ActiveModel {
             id: NotSet,
             session_id: Set(new.session.0),
@@ -85,28 +95,39 @@ impl Sessions {
             peer: Set(new.peer),
         };
         let insert = session_leg::Entity::insert(row);
-        store.sorted(insert.exec_without_returning(&writing.txn).await)?;
+        store.sorted(insert.exec_without_returning(txn).await)?;
         if new.resumed_from.is_some() {
             let update = resumed(new.session, stall);
-            store.sorted(update.exec(&writing.txn).await)?;
+            store.sorted(update.exec(txn).await)?;
         }
-        writing.commit().await
+        Ok(())
     }
 
     /// Notes that a leg of this generation is gone; nothing changes when it attached to another one.
     pub async fn leg_detached(&self, session: SessionId, leg: Leg, now: Timestamp) -> Result<()> {
         self.0.caller.site("detach legs")?;
+        let writing = self.0.store.write(Commit::Unsynced).await?;
+        self.detach_in(&writing.txn, session, leg, now).await?;
+        writing.commit().await
+    }
+
+    pub(crate) async fn detach_in(
+        &self,
+        txn: &DatabaseTransaction,
+        session: SessionId,
+        leg: Leg,
+        now: Timestamp,
+    ) -> Result<()> {
         let store = &self.0.store;
         if store.level() < LEGS_FROM {
             return Ok(());
         }
         let mine = session_leg::Column::Generation.eq(number(store.generation().0));
-        let turn = store.write_one(Commit::Unsynced).await?;
         let update = open_legs(session)
             .filter(is(leg))
             .filter(mine)
             .col_expr(session_leg::Column::DetachedAt, Expr::value(ms(now)));
-        store.sorted(update.exec(turn.db).await).map(drop)
+        store.sorted(update.exec(txn).await).map(drop)
     }
 
     /// Every attachment of a session's legs, in the order in which they came.

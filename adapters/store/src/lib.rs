@@ -30,6 +30,7 @@ mod entity;
 mod error;
 mod fence;
 mod legs;
+mod notes;
 mod operators;
 mod probe;
 mod recordings;
@@ -52,6 +53,7 @@ pub use enrolment::{EnrolmentToken, EnrolmentTokens, NewEnrolmentToken};
 pub use error::{Error, Result, TokenFault};
 pub use fence::Fence;
 pub use legs::{Leg, LegRow, NewLeg};
+pub use notes::Note;
 pub use operators::{
     Access, LOCK_LONGEST, LOGIN_TRIES, LoginTry, NewOperator, Operator, Operators, PasswordChange,
     PasswordCheck, SelfTestActors,

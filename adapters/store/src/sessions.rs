@@ -177,7 +177,12 @@ impl Sessions {
     /// Notes that bytes can flow, through this generation; an ended session stays ended.
     pub async fn live(&self, id: SessionId) -> Result<()> {
         self.0.caller.site("move sessions")?;
-        let turn = self.0.store.write_one(Commit::Unsynced).await?;
+        let writing = self.0.store.write(Commit::Unsynced).await?;
+        self.live_in(&writing.txn, id).await?;
+        writing.commit().await
+    }
+
+    pub(crate) async fn live_in(&self, txn: &DatabaseTransaction, id: SessionId) -> Result<()> {
         let update = session::Entity::update_many()
             .set(session::ActiveModel {
                 state: Set(word(&SessionState::Live)),
@@ -186,7 +191,7 @@ impl Sessions {
             })
             .filter(session::Column::Id.eq(id.0))
             .filter(session::Column::State.ne(word(&SessionState::Ended)));
-        self.0.store.sorted(update.exec(turn.db).await).map(drop)
+        self.0.store.sorted(update.exec(txn).await).map(drop)
     }
 
     /// Notes that a session is over; says whether it was not so already.

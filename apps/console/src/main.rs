@@ -108,7 +108,9 @@ fn main() -> ExitCode {
         }
     };
     let json = arguments.json;
-    let result = runtime.block_on(run(arguments));
+    // As a task: waking what the runtime blocks on is a system call each time.
+    let result = runtime.block_on(async { tokio::spawn(run(arguments)).await });
+    let result = result.unwrap_or_else(|died| Err(anyhow::Error::new(died).into()));
     // A thread that reads the keyboard cannot be stopped; it must not keep us.
     runtime.shutdown_background();
     match result {

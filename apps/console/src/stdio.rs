@@ -2,18 +2,15 @@
 //!
 //! A keystroke and its echo would each wait for another thread to wake up.
 //! So a terminal or a pipe is opened a second time, without blocking: whoever shares the first
-//! description (a shell, `less`) never finds it changed. What cannot be opened so (a file, a socket,
-//! a terminal of another user) is read and written by a thread.
+//! description (a shell, `less`) never finds it changed. A file is written at once; what is neither (a
+//! socket, a terminal of another user) is read and written by a thread.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Stderr, Stdin, Stdout};
-
-#[cfg(target_os = "linux")]
 use direct::Direct;
-#[cfg(not(target_os = "linux"))]
-use none::Direct;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, Stderr, Stdin, Stdout};
 
 /// Read at most at once.
 const READ_MAX: usize = 32 * 1024;
@@ -51,50 +48,87 @@ impl Input {
 
 /// What the operator sees.
 pub struct Screen {
-    output: Result<Direct, Stdout>,
-    errors: Result<Direct, Stderr>,
+    output: Sink<Stdout>,
+    errors: Sink<Stderr>,
+}
+
+enum Sink<T> {
+    /// Written when it takes something.
+    Direct(Direct),
+    /// Written at once: a file, or nothing at all.
+    File(File),
+    /// Written by a thread.
+    Thread(T),
+}
+
+impl<T: AsyncWrite + Unpin> Sink<T> {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Direct(direct) => direct.write_all(bytes).await,
+            Self::File(file) => file.write_all(bytes),
+            Self::Thread(thread) => {
+                thread.write_all(bytes).await?;
+                thread.flush().await
+            }
+        }
+    }
 }
 
 impl Screen {
     /// Standard output and standard error.
     pub fn open() -> Self {
-        Self {
-            output: Direct::writing(1).ok_or_else(tokio::io::stdout),
-            errors: Direct::writing(2).ok_or_else(tokio::io::stderr),
-        }
+        Self { output: sink(1, tokio::io::stdout), errors: sink(2, tokio::io::stderr) }
     }
 
     /// Shows output; everything is in the operating system's hands when this returns.
     pub async fn output(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.output {
-            Ok(direct) => direct.write_all(bytes).await,
-            Err(thread) => {
-                thread.write_all(bytes).await?;
-                thread.flush().await
-            }
-        }
+        self.output.write(bytes).await
     }
 
     /// Shows what a command wrote to standard error.
     pub async fn error(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.errors {
-            Ok(direct) => direct.write_all(bytes).await,
-            Err(thread) => {
-                thread.write_all(bytes).await?;
-                thread.flush().await
-            }
-        }
+        self.errors.write(bytes).await
     }
+}
+
+fn sink<T>(number: u8, thread: impl FnOnce() -> T) -> Sink<T> {
+    if let Some(direct) = Direct::writing(number) {
+        return Sink::Direct(direct);
+    }
+    direct::file(number).map_or_else(|| Sink::Thread(thread()), Sink::File)
 }
 
 #[cfg(target_os = "linux")]
 mod direct {
+    use std::fs::File;
     use std::io;
     use std::os::fd::OwnedFd;
 
-    use rustix::fs::{Mode, OFlags};
+    use rustix::fs::{FileType, Mode, OFlags};
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
+
+    /// That descriptor if writing to it never waits for anybody: a file, or `/dev/null`. It shares its
+    /// place in the file with whoever else writes there.
+    pub fn file(number: u8) -> Option<File> {
+        let kind = kind(number)?;
+        if !kind.is_file() && !kind.is_char_device() {
+            return None;
+        }
+        let copy = match number {
+            1 => rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 0),
+            _ => rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 0),
+        };
+        copy.ok().filter(|copy| !rustix::termios::isatty(copy)).map(File::from)
+    }
+
+    fn path(number: u8) -> String {
+        format!("/proc/self/fd/{number}")
+    }
+
+    fn kind(number: u8) -> Option<FileType> {
+        Some(FileType::from_raw_mode(rustix::fs::stat(path(number)).ok()?.st_mode))
+    }
 
     /// A terminal or a pipe, opened a second time.
     pub struct Direct(AsyncFd<OwnedFd>);
@@ -111,14 +145,13 @@ mod direct {
         }
 
         fn open(number: u8, access: OFlags, interest: Interest) -> Option<Self> {
-            let path = format!("/proc/self/fd/{number}");
             let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::stat(&*path).ok()?.st_mode);
+            let kind = kind(number)?;
             // A file opened again would begin at its first byte.
             if !kind.is_fifo() && !kind.is_char_device() {
                 return None;
             }
-            let again = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+            let again = rustix::fs::open(path(number), flags, Mode::empty()).ok()?;
             // SAFETY: the descriptor stays in the `AsyncFd` until both are dropped together.
             unsafe { AsyncFd::register_with_interest(again, interest) }.ok().map(Self)
         }
@@ -141,8 +174,14 @@ mod direct {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod none {
+mod direct {
+    use std::fs::File;
     use std::io;
+
+    /// Not to be had on this system.
+    pub const fn file(_: u8) -> Option<File> {
+        None
+    }
 
     /// Not to be had on this system.
     pub enum Direct {}

@@ -4,6 +4,7 @@
 //! both ends of a session are ready is the session let go, so that it stands still for one exchange
 //! of messages and not for a handshake.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,27 +15,31 @@ use crate::hub::Entry;
 use crate::serve::{Phase, Site};
 use crate::sessions::Leg;
 
-/// Clients told to move in one step, and the pause after it: 500 handshakes a second.
-const STEP: usize = 10;
-const PAUSE: Duration = Duration::from_millis(20);
+/// The time over which clients are told to move. A handshake costs both sides milliseconds, which a
+/// keystroke would wait for if all came at once.
+const SPREAD: Duration = Duration::from_secs(2);
 
-/// A client that is not ready by then is moved the hard way: its sessions are let go, and it dials
-/// when it notices.
+/// The pause after each client: not more than 500 handshakes a second, and not fewer than 100.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
+
+/// A client that is not ready so long after all were told is moved the hard way: its sessions are let
+/// go, and it dials when it notices.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Drains until everything has gone or the generation is active again.
 pub async fn drain(site: Arc<Site>) {
-    let began = Instant::now();
     let mut phase = site.phase.subscribe();
-    tokio::spawn(announce(site.clone()));
+    let mut announced = tokio::spawn(announce(site.clone()));
+    let mut told: Option<Instant> = None;
     loop {
         if *phase.borrow_and_update() != Phase::Draining {
             return;
         }
-        let patient = began.elapsed() < PATIENCE;
+        let patient = told.is_none_or(|told| told.elapsed() < PATIENCE);
         let_go_of_sessions(&site, patient);
         let_go_of_links(&site, patient);
         tokio::select! {
+            _ = &mut announced, if told.is_none() => told = Some(Instant::now()),
             () = site.moved.notified() => {}
             () = tokio::time::sleep(Duration::from_millis(100)) => {}
             _ = phase.changed() => {}
@@ -44,15 +49,20 @@ pub async fn drain(site: Arc<Site>) {
 
 async fn announce(site: Arc<Site>) {
     let generation = site.settings.generation.0;
-    for step in site.hub.links().chunks(STEP) {
-        for entry in step {
-            if *site.phase.borrow() != Phase::Draining {
-                return;
-            }
-            entry.tell(session::Migrate { generation }).await;
+    let links = site.hub.links();
+    let pause = pause_for(links.len());
+    for entry in links {
+        if *site.phase.borrow() != Phase::Draining {
+            return;
         }
-        tokio::time::sleep(PAUSE).await;
+        entry.tell(session::Migrate { generation }).await;
+        tokio::time::sleep(pause).await;
     }
+}
+
+fn pause_for(links: usize) -> Duration {
+    let even = SPREAD / u32::try_from(links.max(1)).unwrap_or(u32::MAX);
+    even.clamp(PAUSES.0, PAUSES.1)
 }
 
 fn let_go_of_sessions(site: &Arc<Site>, patient: bool) {
@@ -73,7 +83,7 @@ fn is_ready(site: &Arc<Site>, leg: Option<&Leg>) -> bool {
 }
 
 fn let_go_of_links(site: &Arc<Site>, patient: bool) {
-    let in_use: Vec<u64> = site
+    let in_use: HashSet<u64> = site
         .broker
         .live()
         .iter()
@@ -94,4 +104,16 @@ fn say_goodbye(entry: Arc<Entry>) {
         entry.tell(session::Bye {}).await;
         entry.handle.close();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_move_within_moments_and_many_not_all_at_once() {
+        for (links, milliseconds) in [(0, 10), (4, 10), (200, 10), (500, 4), (20_000, 2)] {
+            assert_eq!(pause_for(links), Duration::from_millis(milliseconds), "{links} links");
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod hub;
 mod links;
 mod listen;
 mod neighbours;
+mod notes;
 mod selftest;
 mod serve;
 mod sessions;

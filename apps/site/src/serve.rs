@@ -176,6 +176,7 @@ async fn finish(site: &Arc<Site>) {
     let mut http = site.http_open.subscribe();
     let _ = tokio::time::timeout(HTTP_LINGER, http.wait_for(|open| *open == 0)).await;
     let _ = std::fs::remove_file(Neighbours::socket(&site.settings.run, site.settings.generation));
+    site.broker.notes.flush().await;
     site.store.close().await;
     tracing::info!("Site has stopped");
 }

@@ -3,6 +3,7 @@
 //! Nothing here passes or fails: a slow machine slows both sides. What was measured, and on which
 //! machine, stands in `docs/operate/performance.md`.
 
+mod crowd;
 mod fleet;
 mod process;
 mod sessions;
@@ -15,12 +16,15 @@ use clap::Parser;
 /// Measures Sluis against OpenSSH on this machine.
 #[derive(Parser)]
 struct Arguments {
-    /// Only these: sessions, fleet, update
+    /// Only these: sessions, crowd, fleet, update
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Idle agents to connect
     #[arg(long, default_value_t = 2000)]
     agents: usize,
+    /// Sessions that are open at once
+    #[arg(long, default_value_t = 100)]
+    open: usize,
     /// Megabytes of one session's bulk output
     #[arg(long, default_value_t = 400)]
     bulk_mb: u64,
@@ -32,6 +36,9 @@ fn main() -> Result<()> {
     println!("{:52} {:>14} {:>14} {:>8}", "what", "sluis", "anchor", "ratio");
     if wanted("sessions") {
         sessions::measure(arguments.bulk_mb)?;
+    }
+    if wanted("crowd") {
+        crowd::measure(arguments.open)?;
     }
     if wanted("fleet") {
         fleet::measure(arguments.agents)?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::appliance::Appliance;
+use crate::clock::monotonic_us;
 use crate::load::{self, Ticking, percentile};
 use crate::rig::Profile;
 use crate::web::{Load, Seen};
@@ -32,6 +33,18 @@ pub struct Live {
     typing: Vec<JoinHandle<Result<Typed>>>,
     opening: JoinHandle<Result<u64>>,
     http: Load,
+    marks: Vec<(String, u64)>,
+}
+
+/// How late lines came while one thing was done.
+#[derive(Debug)]
+pub struct Stretch {
+    /// What was done.
+    pub what: String,
+    /// What 99 of 100 lines kept, in microseconds.
+    pub p99_us: u64,
+    /// The longest.
+    pub worst_us: u64,
 }
 
 struct Typed {
@@ -46,6 +59,8 @@ pub struct Noticed {
     pub sessions: usize,
     /// Lines that came, each once.
     pub lines: usize,
+    /// The same, one thing that was done after the other.
+    pub stretches: Vec<Stretch>,
     /// Between a line's printing and its showing: the middle one, in microseconds.
     pub p50_us: u64,
     /// What 99 of 100 lines kept.
@@ -75,18 +90,31 @@ impl Live {
     ) -> Result<Self> {
         let stop_file = appliance.data().join("stop-ticking");
         let stop = Arc::new(AtomicBool::new(false));
-        let ticking = (0..scale.ticking)
+        let mut ticking = (0..scale.ticking)
             .map(|i| load::tick_until(console, clients[i % clients.len()], 10, &stop_file))
             .collect::<Result<Vec<_>>>()?;
         let typing = (0..scale.typing)
             .map(|i| type_all_along(console, clients[i % clients.len()], stop.clone()))
             .collect::<Result<Vec<_>>>()?;
-        for session in &ticking {
+        for session in &mut ticking {
             session.wait_running()?;
         }
         let opening = open_all_along(console, clients[0], stop.clone());
         let http = Load::start(appliance.web.clone(), "/check_health");
-        Ok(Self { stop_file, stop, ticking, typing, opening, http })
+        Ok(Self {
+            stop_file,
+            stop,
+            ticking,
+            typing,
+            opening,
+            http,
+            marks: vec![("nothing changes".to_owned(), 0)],
+        })
+    }
+
+    /// Says what is done from now on, to tell its share of the stalls from that of others.
+    pub fn mark(&mut self, what: &str) {
+        self.marks.push((what.to_owned(), monotonic_us()));
     }
 
     /// Ends the work; every session must have shown everything once.
@@ -105,10 +133,21 @@ impl Live {
             typed += done.lines;
             echo_worst = echo_worst.max(done.worst);
         }
-        let mut delays = Vec::new();
+        let (mut delays, mut by_mark) = (Vec::new(), vec![Vec::new(); self.marks.len()]);
         for session in self.ticking {
-            delays.extend(session.finish()?.delays_us);
+            let report = session.finish()?;
+            for (printed, delay) in report.printed_us.iter().zip(&report.delays_us) {
+                let mark = self.marks.partition_point(|(_, at)| at <= printed).saturating_sub(1);
+                by_mark[mark].push(*delay);
+            }
+            delays.extend(report.delays_us);
         }
+        let stretch = |((what, _), mut delays): ((String, u64), Vec<u64>)| Stretch {
+            what,
+            p99_us: percentile(&mut delays, 99.0),
+            worst_us: percentile(&mut delays, 100.0),
+        };
+        let stretches = self.marks.into_iter().zip(by_mark).map(stretch).collect();
         std::fs::remove_file(&self.stop_file)?;
         ensure!(
             http.failed == 0,
@@ -119,6 +158,7 @@ impl Live {
         Ok(Noticed {
             sessions,
             lines: delays.len(),
+            stretches,
             p50_us: percentile(&mut delays, 50.0),
             p99_us: percentile(&mut delays, 99.0),
             worst_us: percentile(&mut delays, 100.0),
@@ -147,6 +187,10 @@ impl std::fmt::Display for Noticed {
             ms(self.p99_us),
             ms(self.worst_us)
         )?;
+        for stretch in &self.stretches {
+            let (p99, worst) = (ms(stretch.p99_us), ms(stretch.worst_us));
+            writeln!(f, "  {:28}  p99 {p99:.1} ms, worst {worst:.1} ms", stretch.what)?;
+        }
         writeln!(
             f,
             "typing          {} lines echoed, slowest {:.1} ms",

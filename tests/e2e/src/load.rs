@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::bins::program;
 use crate::clock::monotonic_us;
@@ -20,6 +20,8 @@ pub struct Report {
     pub lines: u64,
     /// Between writing a line at the endpoint and reading it at the console, in microseconds.
     pub delays_us: Vec<u64>,
+    /// When each was printed, in microseconds.
+    pub printed_us: Vec<u64>,
 }
 
 /// A session that prints numbered lines, with a thread that checks them.
@@ -53,7 +55,7 @@ pub fn tick_until(
 fn open(profile: &Profile, endpoint: &str, how: &[&str]) -> Result<Ticking> {
     let ticker = program("sluis-ticker").display().to_string();
     let mut child = profile
-        .console()
+        .crowded_console()
         .args(["exec", endpoint, "--", &ticker])
         .args(how)
         .stdin(Stdio::null())
@@ -89,6 +91,7 @@ fn check(stdout: impl Read, seen: &mpsc::SyncSender<()>) -> Result<Report> {
         }
         report.lines += 1;
         report.delays_us.push(arrived.saturating_sub(written));
+        report.printed_us.push(written);
     }
     ensure!(ended, "the end did not come after {} lines", report.lines);
     Ok(report)
@@ -99,8 +102,16 @@ impl Ticking {
     ///
     /// # Errors
     /// When the session ended before.
-    pub fn wait_running(&self) -> Result<()> {
-        self.first.recv_timeout(Duration::from_mins(1)).context("no line came")
+    pub fn wait_running(&mut self) -> Result<()> {
+        use mpsc::RecvTimeoutError::{Disconnected, Timeout};
+        match self.first.recv_timeout(Duration::from_mins(1)) {
+            Ok(()) => Ok(()),
+            Err(Timeout) => bail!("no line came within a minute"),
+            Err(Disconnected) => {
+                let status = self.child.wait()?;
+                bail!("no line came; the console ended with {status}: {}", said(&mut self.child)?)
+            }
+        }
     }
 
     /// Waits for the end; every line must have come once, in order.
@@ -109,15 +120,21 @@ impl Ticking {
     /// When one is missing or doubled, or the session failed.
     pub fn finish(mut self) -> Result<Report> {
         let checked = self.checker.join().map_err(|_| anyhow::anyhow!("the checker panicked"))?;
-        let mut said = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut said)?;
-        }
+        let said = said(&mut self.child)?;
         let status = self.child.wait()?;
         let report = checked.with_context(|| format!("console: {}", said.trim()))?;
         ensure!(status.success(), "the console ended with {status}: {said}");
         Ok(report)
     }
+}
+
+/// What the console wrote to standard error.
+fn said(child: &mut Child) -> Result<String> {
+    let mut said = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_string(&mut said)?;
+    }
+    Ok(said)
 }
 
 /// A session into which lines are typed, each of which must come back.
@@ -135,7 +152,7 @@ pub struct Typing {
 pub fn typing(profile: &Profile, endpoint: &str) -> Result<Typing> {
     let ticker = program("sluis-ticker").display().to_string();
     let mut child = profile
-        .console()
+        .crowded_console()
         .args(["exec", endpoint, "--", &ticker, "--echo"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

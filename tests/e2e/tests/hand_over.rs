@@ -20,11 +20,11 @@ fn sessions_survive_a_hand_over_and_the_death_of_a_generation() {
     }
     rig.wait_agents(first, 2, Duration::from_secs(30)).expect("both agents connect");
 
-    let sessions: Vec<_> = (0..6)
+    let mut sessions: Vec<_> = (0..6)
         .map(|i| load::tick(&ada, ["web-1", "web-2"][i % 2], 600, 10).expect("a session"))
         .collect();
     let mut typing = load::typing(&ada, "web-1").expect("a session");
-    for session in &sessions {
+    for session in &mut sessions {
         session.wait_running().expect("the first line");
     }
     typing.type_line().expect("an echo");

@@ -43,13 +43,21 @@ fn nobody_notices_that_base_site_and_agents_change() {
     let console = appliance.console("ada").expect("a console");
     vendor.publish(&release("1.1.0", 2, 2)).expect("published");
 
-    let live = Live::start(&appliance, &console, &CLIENTS, scale()).expect("sessions");
+    let mut live = Live::start(&appliance, &console, &CLIENTS, scale()).expect("sessions");
+    // What the machine does by itself, to compare with.
+    std::thread::sleep(Duration::from_secs(3));
+    live.mark("the base is updated");
     assert_committed(&appliance.install("base", "1.1.0").expect("the base"));
+    live.mark("the site is updated");
     assert_committed(&appliance.install("site", "1.1.0").expect("the site"));
+    live.mark("the agents are updated");
     appliance
         .wait_clients(&token, CLIENTS.len(), Some("1.1.0"), Duration::from_mins(3))
         .expect("the agents follow");
+    live.mark("the site goes back");
     assert_committed(&appliance.roll_back("site").expect("the way back"));
+    live.mark("and all is over");
+    std::thread::sleep(Duration::from_secs(3));
     let noticed = live.finish().expect("nobody missed anything");
     println!("{noticed}");
 

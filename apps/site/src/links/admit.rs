@@ -3,7 +3,7 @@ use std::sync::Arc;
 use link::LinkRequest;
 use model::{Release, Revision, Version};
 use session::{Refused, RefusedCode, Welcome};
-use store::{Enrolment, TokenHash};
+use store::{Enrolment, Note, TokenHash};
 use tokio::sync::oneshot;
 
 use crate::clock::now;
@@ -109,12 +109,8 @@ pub(super) async fn note_presence(
     if site.is_self_test(*id) {
         return;
     }
-    if let Err(error) = site.store.agents().connected(*id, release, now()).await {
-        tracing::warn!(agent = %id, %error, "Connection is not in the database");
-    }
-    if left.await.unwrap_or(true)
-        && let Err(error) = site.store.agents().disconnected(*id, now()).await
-    {
-        tracing::warn!(agent = %id, %error, "Disconnection is not in the database");
+    site.broker.notes.add(Note::AgentHere(*id, release.clone())).await;
+    if left.await.unwrap_or(true) {
+        site.broker.notes.add(Note::AgentGone(*id)).await;
     }
 }

@@ -20,6 +20,7 @@ use super::session::{Leg, Session};
 use crate::clock::now;
 use crate::hub::Hub;
 use crate::neighbours::Neighbours;
+use crate::notes::Notes;
 
 /// How long a ticket resumes: longer than any session should be away, shorter than for ever.
 const TICKET_LIFE: Duration = Duration::from_hours(7 * 24);
@@ -44,6 +45,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 pub struct Broker {
     /// The site's database.
     pub store: Store,
+    /// What the database hears a little later.
+    pub notes: Notes,
     /// Where recordings are.
     pub recordings: PathBuf,
     /// Signs session tickets.
@@ -86,7 +89,18 @@ impl Broker {
     ) -> Arc<Self> {
         let (sessions, taking) = (Mutex::default(), Mutex::default());
         let closed = AtomicBool::new(false);
-        Arc::new(Self { store, recordings, ticket_key, hub, neighbours, closed, sessions, taking })
+        let notes = Notes::start(store.clone());
+        Arc::new(Self {
+            store,
+            notes,
+            recordings,
+            ticket_key,
+            hub,
+            neighbours,
+            closed,
+            sessions,
+            taking,
+        })
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Session>>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{SessionKind, SessionOutcome};
 use session::{Resume, Ticket};
-use store::{NewLeg, NewSession, SessionEnd};
+use store::{NewLeg, NewSession, Note, SessionEnd};
 use terminal::Recorder;
 use tokio::task::JoinHandle;
 
@@ -40,19 +40,15 @@ pub(super) fn live(broker: &Arc<Broker>, session: &Arc<Session>, row: Row, calle
     let (broker, id) = (broker.clone(), session.ticket.session);
     let peer = Some(caller.address.clone());
     tokio::spawn(async move {
-        let opened = flatten(row.await);
-        let live = match opened {
-            Ok(()) => broker.store.sessions().live(id).await.map_err(|e| e.to_string()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = live {
+        if let Err(error) = flatten(row.await) {
             tracing::error!(session = %id, error, "Session is not in the database");
             return;
         }
+        broker.notes.add(Note::SessionHere(id)).await;
         for leg in [store::Leg::Agent, store::Leg::Console] {
             let peer = if leg == store::Leg::Console { peer.clone() } else { None };
             let new = NewLeg { session: id, leg, resumed_from: None, stall: Duration::ZERO, peer };
-            attach(&broker, new).await;
+            broker.notes.add(Note::LegHere(new)).await;
         }
     });
 }
@@ -134,31 +130,18 @@ pub(super) fn leg_resumed(
         stall: Duration::from_millis(resume.away_ms.unwrap_or(0)),
         peer: Some(address),
     };
-    let broker = broker.clone();
+    let notes = broker.notes.clone();
     tokio::spawn(async move {
         let id = new.session;
-        attach(&broker, new).await;
-        if let Err(error) = broker.store.sessions().live(id).await {
-            tracing::error!(session = %id, %error, "Session's generation is not in the database");
-        }
+        notes.add(Note::LegHere(new)).await;
+        notes.add(Note::SessionHere(id)).await;
     });
-}
-
-async fn attach(broker: &Broker, new: NewLeg) {
-    let id = new.session;
-    if let Err(error) = broker.store.sessions().leg_attached(new, now()).await {
-        tracing::warn!(session = %id, %error, "Leg is not in the database");
-    }
 }
 
 /// Notes that a leg broke.
 pub(super) fn leg_detached(broker: &Arc<Broker>, session: &Arc<Session>, leg: store::Leg) {
-    let (broker, id, at) = (broker.clone(), session.ticket.session, now());
-    tokio::spawn(async move {
-        if let Err(error) = broker.store.sessions().leg_detached(id, leg, at).await {
-            tracing::warn!(session = %id, %error, "End of a leg is not in the database");
-        }
-    });
+    let (notes, id) = (broker.notes.clone(), session.ticket.session);
+    tokio::spawn(async move { notes.add(Note::LegGone(id, leg)).await });
 }
 
 /// Where a leg came from, for the log.

@@ -38,6 +38,9 @@ impl Health {
             return checks.clone();
         }
         let checks = vec![database(state).await, recordings(state).await];
+        for check in checks.iter().filter(|check| !check.ok) {
+            tracing::error!(check = check.name, found = check.text, "The site is not well");
+        }
         *last = Some((Instant::now(), checks.clone()));
         checks
     }

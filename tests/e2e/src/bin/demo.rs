@@ -27,6 +27,9 @@ struct Arguments {
 
 const CLIENTS: [&str; 3] = ["web-1", "db-1", "mail-1"];
 
+/// How long the sessions run before anything changes: what the machine does by itself, to compare with.
+const QUIET: std::time::Duration = std::time::Duration::from_secs(2);
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let (folder, _guard) = match &arguments.dir {
@@ -79,16 +82,19 @@ fn main() -> Result<()> {
     timeline.note("1.1.0 (rev 2) published: new base, new site with a schema change, new agents");
 
     let scale = Scale { ticking: arguments.sessions, typing: (arguments.sessions / 4).max(1) };
-    let live = Live::start(&appliance, &console, &CLIENTS, scale)?;
+    let mut live = Live::start(&appliance, &console, &CLIENTS, scale)?;
     timeline.note(&format!(
         "{} sessions print a line every 10 ms, {} are typed into, others open and end, HTTP requests run",
         scale.ticking, scale.typing
     ));
+    std::thread::sleep(QUIET);
     for (kind, label) in [("base", "base 1.1.0 (rev 2)"), ("site", "site 1.1.0 (rev 2)")] {
+        live.mark(&format!("{kind} is updated"));
         let outcome = appliance.install(kind, "1.1.0")?;
         good(&outcome, &appliance)?;
         timeline.installed(label, &outcome);
     }
+    live.mark("agents are updated");
     let limit = Duration::from_mins(2);
     let after = appliance.wait_clients(&token, CLIENTS.len(), Some("1.1.0"), limit)?;
     timeline.note(&format!(
