@@ -22,9 +22,15 @@ const SPREAD: Duration = Duration::from_secs(2);
 /// The pause after each client: not more than 500 handshakes a second, and not fewer than 100.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
 
-/// A client that is not ready so long after all were told is moved the hard way: its sessions are let
-/// go, and it dials when it notices.
+/// A client without a session that is not ready so long after all were told is moved the hard way: it
+/// dials when it notices.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A session whose ends are not ready so long after all were told is let go all the same.
+///
+/// Longer than a version may be on trial: when clients cannot reach the new one it is taken back, and
+/// until then their sessions go on here.
+const SESSION_PATIENCE: Duration = Duration::from_secs(90);
 
 /// Drains until everything has gone or the generation is active again.
 pub async fn drain(site: Arc<Site>) {
@@ -35,9 +41,9 @@ pub async fn drain(site: Arc<Site>) {
         if *phase.borrow_and_update() != Phase::Draining {
             return;
         }
-        let patient = told.is_none_or(|told| told.elapsed() < PATIENCE);
-        let_go_of_sessions(&site, patient);
-        let_go_of_links(&site, patient);
+        let within = |patience| told.is_none_or(|told| told.elapsed() < patience);
+        let_go_of_sessions(&site, within(SESSION_PATIENCE));
+        let_go_of_links(&site, within(PATIENCE));
         tokio::select! {
             _ = &mut announced, if told.is_none() => told = Some(Instant::now()),
             () = site.moved.notified() => {}
