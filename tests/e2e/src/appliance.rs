@@ -86,6 +86,17 @@ impl Appliance {
         Ok(appliance)
     }
 
+    /// Writes the `[limits]` of `base.toml`; they hold from the next start on.
+    ///
+    /// # Errors
+    /// When the file cannot be changed.
+    pub fn limits(&self, limits: &str) -> Result<()> {
+        let path = self.data().join("base.toml");
+        let text = fs::read_to_string(&path)?;
+        let head = text.split("[limits]").next().unwrap_or_default();
+        fs::write(path, format!("{head}[limits]\n{limits}")).map_err(Into::into)
+    }
+
     /// The appliance's data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.join("appliance")
@@ -291,6 +302,20 @@ impl Appliance {
     /// # Errors
     /// When it cannot enrol.
     pub fn agent(&mut self, name: &str, site_token: &str, agent: &Path) -> Result<PathBuf> {
+        self.agent_with(name, site_token, agent, "")
+    }
+
+    /// The same, with `[keeper]` limits in its configuration.
+    ///
+    /// # Errors
+    /// When it cannot enrol.
+    pub fn agent_with(
+        &mut self,
+        name: &str,
+        site_token: &str,
+        agent: &Path,
+        keeper: &str,
+    ) -> Result<PathBuf> {
         let about = self.web.call(Method::GET, "/api/v1/about", None, None)?;
         let identity = text(&about, "identity")?;
         let body =
@@ -309,6 +334,12 @@ impl Appliance {
             .args(["--token", &token, "--name", name])
             .arg("--data")
             .arg(&data))?;
+        if !keeper.is_empty() {
+            let path = data.join("config.toml");
+            let text = fs::read_to_string(&path)?;
+            let head = text.split("[keeper]").next().unwrap_or_default();
+            fs::write(&path, format!("{head}[keeper]\n{keeper}"))?;
+        }
         let log = fs::File::create(self.folder.join(format!("agent-{name}.log")))?;
         let child = Command::new(agent)
             .arg("run")

@@ -2,9 +2,10 @@
 //! and stops them.
 //!
 //! [`bins`] finds the programs, [`rig`] runs site generations without a base, [`load`] opens
-//! sessions and checks every byte of them.
+//! sessions and checks every byte of them, [`bad`] publishes releases that fail.
 
 pub mod appliance;
+pub mod bad;
 pub mod bins;
 pub mod clock;
 pub mod control;
@@ -13,3 +14,4 @@ pub mod load;
 pub mod rig;
 pub mod vendor;
 pub mod web;
+pub mod writing;
