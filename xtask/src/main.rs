@@ -137,7 +137,7 @@ fn test(workspace: &Workspace, args: &[String], steps: &mut Steps) -> Result<()>
 }
 
 fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
-    setup::run(workspace, Purpose::USUAL)?;
+    setup::run(workspace, &[Purpose::USUAL, &[Purpose::Bench]].concat())?;
     let programs = Programs::build(workspace, Speed::Shipped)?;
     // It was built with the others: `cargo run` would build everything again with other features.
     Step::new(workspace, &programs.path("sluis-bench").display().to_string(), &[])

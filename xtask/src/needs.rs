@@ -13,6 +13,8 @@ pub enum Purpose {
     Build,
     /// To run the tests.
     Test,
+    /// To measure against others.
+    Bench,
     /// To look for inputs that break a decoder.
     Fuzz,
 }
@@ -114,6 +116,14 @@ pub const NEEDS: &[Need] = &[
         what: What::Python { venv: "tuf", packages: &["tuf==7.*", "securesystemslib[crypto]"] },
         why: "python-tuf as second opinion",
     },
+    debian(Purpose::Bench, "nginx-core", "nginx", "an anchor: what its reload drops"),
+    debian(
+        Purpose::Bench,
+        "libnginx-mod-stream",
+        "/usr/lib/nginx/modules/ngx_stream_module.so",
+        "an anchor: what its reload drops",
+    ),
+    debian(Purpose::Bench, "haproxy", "haproxy", "an anchor: what its reload drops"),
     debian(Purpose::Fuzz, "g++", "g++", "compiles libFuzzer"),
     Need {
         purpose: Purpose::Fuzz,

@@ -6,6 +6,7 @@
 mod crowd;
 mod fleet;
 mod process;
+mod reload;
 mod sessions;
 mod ssh;
 mod update;
@@ -13,10 +14,10 @@ mod update;
 use anyhow::Result;
 use clap::Parser;
 
-/// Measures Sluis against OpenSSH on this machine.
+/// Measures Sluis against OpenSSH, nginx and HAProxy on this machine.
 #[derive(Parser)]
 struct Arguments {
-    /// Only these: sessions, crowd, fleet, update
+    /// Only these: sessions, crowd, fleet, update, reload
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Idle agents to connect
@@ -45,6 +46,9 @@ fn main() -> Result<()> {
     }
     if wanted("update") {
         update::measure()?;
+    }
+    if wanted("reload") {
+        reload::measure()?;
     }
     Ok(())
 }

@@ -409,4 +409,4 @@ pub fn faulty_agent(folder: &Path, fault: &str) -> Result<PathBuf> {
 }
 
 /// What an agent's keeper judges by in the stories.
-pub const KEEPER: &str = "prove_ms = 6000\nsilent_ms = 3000\nwatchdog_ms = 300000\nrestart_min_ms = 250\nrestart_max_ms = 1000\n";
+pub const KEEPER: &str = "prove_ms = 10000\nsilent_ms = 3000\nwatchdog_ms = 300000\nrestart_min_ms = 250\nrestart_max_ms = 1000\n";
