@@ -12,7 +12,7 @@ use sluis_e2e::vendor::run;
 const LIMITS: &str = "";
 
 /// How long a client may take to fetch a version, to try it, and to say that it is put back.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// Name of the fault, and what site and client say of it.
 const FAULTS: [(&str, &str); 5] = [
