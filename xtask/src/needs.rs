@@ -106,6 +106,8 @@ pub const NEEDS: &[Need] = &[
         "python-tuf as second opinion",
     ),
     debian(Purpose::Test, "curl", "curl", "pages and downloads as others see them"),
+    debian(Purpose::Test, "chromium", "chromium", "pages as people see them"),
+    debian(Purpose::Test, "chromium-driver", "chromedriver", "clicks and types in a browser"),
     Need {
         purpose: Purpose::Test,
         what: What::Cargo { package: "cargo-nextest", program: "cargo-nextest" },

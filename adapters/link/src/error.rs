@@ -1,6 +1,6 @@
 use std::io;
 
-use session::{FrameError, HelloError, Refused};
+use session::{FrameError, HelloError, Refused, RefusedCode};
 
 /// Why a link could not be made or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,11 @@ impl LinkError {
 
     pub(crate) fn protocol(peer: &str, reason: impl Into<String>) -> Self {
         Self::PeerProtocol { peer: peer.to_owned(), reason: reason.into() }
+    }
+
+    /// Whether the site has proven who it is and does not know this client, or not any more.
+    pub const fn is_not_enrolled(&self) -> bool {
+        matches!(self, Self::Refused(refused) if matches!(refused.reason(), RefusedCode::NotEnrolled))
     }
 
     /// Whether dialling again can help without anybody changing anything.

@@ -22,6 +22,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(35);
 /// First and longest wait between tries.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
 
+/// The wait after a site said that it does not know this client: somebody has to enrol it again or
+/// to restore the site, and thousands of removed clients must not keep it busy until then.
+const UNKNOWN_WAIT: Duration = Duration::from_mins(15);
+
 /// A link and what the site said when it was made.
 #[derive(Clone)]
 pub struct Current {
@@ -128,10 +132,15 @@ impl Work {
             let (link, current, control) = match made {
                 Ok(made) => made,
                 Err(error) => {
+                    let wait = if error.is_not_enrolled() {
+                        backoff.next_wait().max(UNKNOWN_WAIT)
+                    } else {
+                        backoff.next_wait()
+                    };
                     if self.events.send(Event::Down(Arc::new(error))).await.is_err() {
                         return;
                     }
-                    tokio::time::sleep(backoff.next_wait()).await;
+                    tokio::time::sleep(wait).await;
                     continue;
                 }
             };

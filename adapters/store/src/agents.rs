@@ -1,11 +1,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use model::{AgentId, ClientState, Generation, PublicKey, Release, Timestamp};
+use model::{AgentId, ClientState, Generation, PublicKey, Release, SessionState, Timestamp};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,16 +15,20 @@ use crate::caller::{Action, Resource};
 use crate::convert::{
     at, from_word, generation, key, line, line_or_empty, ms, number, release, word,
 };
-use crate::entity::agent;
+use crate::entity::{agent, session};
 use crate::error::is_duplicate;
 use crate::store::Commit;
-use crate::{Acting, Error, Operators, Result, SelfTestActors, Store, TokenHash, audit, enrolment};
+use crate::{Acting, Error, Result, Store, TokenHash, audit, enrolment};
 
 /// After how long without a sign of life a Jump Client counts as lost.
 pub const LOST_AFTER: Duration = Duration::from_hours(30 * 24);
 /// How long after its last check-in a passive Jump Client still counts as online: it checks in at
 /// least once a day, and gets an hour of grace.
 pub const PASSIVE_CHECK_IN: Duration = Duration::from_hours(25);
+
+/// An upgrade of which nothing was written down for so long is not under way any more: the site that
+/// would have noted its end was restarted.
+const UPGRADE_SILENCE: Duration = Duration::from_mins(30);
 
 /// How a Jump Client keeps in touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,20 +106,23 @@ impl Agent {
             return ClientState::Disabled;
         }
         let Some(seen) = self.last_seen else { return ClientState::NeverConnected };
-        match self.upgrade.as_ref().map(|upgrade| upgrade.stage) {
-            Some(UpgradeStage::Failed) => return ClientState::UpgradeFailed,
-            Some(UpgradeStage::Running) => return ClientState::Upgrading,
-            Some(UpgradeStage::Pending) | None => {}
+        // A newer one is as it should be: the site was rolled back, and neighbours fit each other.
+        let older = wanted.is_some_and(|wanted| self.release < *wanted);
+        match self.upgrade.as_ref().filter(|_| older) {
+            Some(Upgrade { stage: UpgradeStage::Failed, .. }) => return ClientState::UpgradeFailed,
+            Some(Upgrade { stage: UpgradeStage::Running, at, .. })
+                if now.since(*at) < UPGRADE_SILENCE =>
+            {
+                return ClientState::Upgrading;
+            }
+            _ => {}
         }
         let absence = now.since(seen);
         let checked_in = self.mode == AgentMode::Passive && absence < PASSIVE_CHECK_IN;
         if self.generation.is_none() && !checked_in {
             return if absence < LOST_AFTER { ClientState::Offline } else { ClientState::Lost };
         }
-        if wanted.is_some_and(|wanted| self.release != *wanted) {
-            return ClientState::UpgradePending;
-        }
-        ClientState::Online
+        if older { ClientState::UpgradePending } else { ClientState::Online }
     }
 }
 
@@ -240,7 +247,6 @@ impl Agents {
                 last_seen_at: Set(Some(ms(now))),
                 version: Set(running.version.to_string()),
                 revision: Set(i64::from(running.revision.0)),
-                uninstalled_at: Set(None),
                 ..Default::default()
             })
             .filter(agent::Column::Id.eq(id.0));
@@ -298,12 +304,33 @@ impl Agents {
         self.set(id, agent::ActiveModel { disabled: Set(disabled), ..Default::default() }).await
     }
 
-    /// Notes that a Jump Client was taken off its endpoint; one that connects again is back.
+    /// Notes that a Jump Client was taken off its endpoint: its key opens nothing any more, and it
+    /// stays in the list until an administrator removes it. Noting it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CallerUnknown`] when there is none of that id.
     pub async fn uninstalled(&self, id: AgentId, now: Timestamp) -> Result<()> {
         self.0.caller.site("say what a Jump Client's user did")?;
-        let change =
-            agent::ActiveModel { uninstalled_at: Set(Some(ms(now))), ..Default::default() };
-        self.set(id, change).await
+        let store = &self.0.store;
+        let writing = store.write(Commit::Synced).await?;
+        let row = present(store, &writing.txn, id).await?;
+        if row.uninstalled_at.is_some() {
+            return Ok(());
+        }
+        let update = agent::Entity::update_many()
+            .col_expr(agent::Column::UninstalledAt, Expr::value(ms(now)))
+            .filter(agent::Column::Id.eq(id.0));
+        store.sorted(update.exec(&writing.txn).await)?;
+        let entry = NewAudit {
+            actor: Actor::Agent(row.name.clone()),
+            action: "jump-client.uninstalled",
+            subject: row.name,
+            detail: serde_json::json!({ "id": row.id }),
+            peer: None,
+        };
+        note_as(&self.0, &writing.txn, entry, now).await?;
+        writing.commit().await
     }
 
     async fn set(&self, id: AgentId, change: agent::ActiveModel) -> Result<()> {
@@ -359,68 +386,45 @@ impl Agents {
     ///
     /// # Errors
     ///
-    /// [`Error::CallerUnknown`] when there is none of that id.
+    /// [`Error::CallerUnknown`] when there is none of that id, [`Error::CallerConflict`] while it
+    /// has a session that has not ended.
     pub async fn remove(&self, id: AgentId, now: Timestamp) -> Result<()> {
         self.0.caller.all(Resource::Agents, Action::Write)?;
         let store = &self.0.store;
         let writing = store.write(Commit::Synced).await?;
+        let row = present(store, &writing.txn, id).await?;
+        let at_work = session::Entity::find()
+            .filter(session::Column::AgentId.eq(id.0))
+            .filter(session::Column::State.ne(word(&SessionState::Ended)));
+        match store.sorted(at_work.count(&writing.txn).await)? {
+            0 => {}
+            count => {
+                let sessions = if count == 1 { "a session" } else { "sessions" };
+                let text = format!("{} has {sessions} that run; end them first", row.name);
+                return Err(Error::CallerConflict(text));
+            }
+        }
         let update = agent::Entity::update_many()
             .col_expr(agent::Column::RemovedAt, Expr::value(ms(now)))
-            .filter(agent::Column::Id.eq(id.0))
-            .filter(agent::Column::RemovedAt.is_null());
-        if store.sorted(update.exec(&writing.txn).await)?.rows_affected == 0 {
-            return Err(Error::unknown("Jump Client", id));
-        }
-        let (subject, detail) = (id.to_string(), serde_json::json!({}));
+            .filter(agent::Column::Id.eq(id.0));
+        store.sorted(update.exec(&writing.txn).await)?;
+        let detail = serde_json::json!({ "id": row.id, "key": row.key });
         let action = "jump-client.removed";
-        audit::note(&self.0, &writing.txn, action, &subject, detail, now).await?;
+        audit::note(&self.0, &writing.txn, action, &row.name, detail, now).await?;
         writing.commit().await
     }
 }
 
-impl Store {
-    /// Who plays operator and endpoint in the site's self-test, made when they are missing.
-    ///
-    /// Neither shows up in a list; nobody signs in as the one or jumps to the other.
-    pub async fn self_test_actors(
-        &self,
-        key: &PublicKey,
-        running: &Release,
-        now: Timestamp,
-    ) -> Result<SelfTestActors> {
-        let acting = self.by(&crate::Caller::Site);
-        let writing = self.write(Commit::Unsynced).await?;
-        let operator = Operators::self_test(&acting, &writing.txn, now).await?;
-        let known = agent::Entity::find().filter(agent::Column::Key.eq(key.to_string()));
-        let known = self.sorted(known.one(&writing.txn).await)?.map(|row| row.id);
-        let agent = match known {
-            Some(id) => id,
-            None => self.insert_self_test_agent(&writing.txn, key, running, now).await?,
-        };
-        writing.commit().await?;
-        Ok(SelfTestActors { operator, agent: AgentId(agent) })
-    }
-
-    async fn insert_self_test_agent(
-        &self,
-        txn: &DatabaseTransaction,
-        key: &PublicKey,
-        running: &Release,
-        now: Timestamp,
-    ) -> Result<Uuid> {
-        let row = agent::Model {
-            name: free_name(self, txn, "sluis-self-test".to_owned()).await?,
-            builtin: true,
-            ..row_of(key, std::env::consts::OS, std::env::consts::ARCH, running, now)
-        };
-        let insert = agent::Entity::insert(row.clone().into_active_model());
-        self.sorted(insert.exec_without_returning(txn).await)?;
-        Ok(row.id)
-    }
+/// The row of a Jump Client that was not removed.
+async fn present(store: &Store, txn: &DatabaseTransaction, id: AgentId) -> Result<agent::Model> {
+    let found = agent::Entity::find_by_id(id.0)
+        .filter(agent::Column::RemovedAt.is_null())
+        .filter(agent::Column::Builtin.eq(false));
+    store.sorted(found.one(txn).await)?.ok_or_else(|| Error::unknown("Jump Client", id))
 }
 
 /// A Jump Client that has never connected, without name and group.
-fn row_of(
+pub(crate) fn row_of(
     key: &PublicKey,
     os: &str,
     arch: &str,
@@ -451,7 +455,11 @@ fn row_of(
 }
 
 /// The name, or the name with the lowest number that makes it free.
-async fn free_name<C: ConnectionTrait>(store: &Store, db: &C, name: String) -> Result<String> {
+pub(crate) async fn free_name<C: ConnectionTrait>(
+    store: &Store,
+    db: &C,
+    name: String,
+) -> Result<String> {
     let alike = agent::Entity::find()
         .select_only()
         .column(agent::Column::Name)

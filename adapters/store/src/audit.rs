@@ -1,7 +1,8 @@
 use model::{Generation, Timestamp};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -98,6 +99,41 @@ pub struct AuditEntry {
     pub generation: Generation,
 }
 
+/// Which entries are asked for; an empty one asks for all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditFilter {
+    /// Who did it: exactly this name of a person or Jump Client, whatever its letters' case.
+    pub actor: String,
+    /// What it is about: part of the subject or of the details, such as a name or an id.
+    pub about: String,
+    /// What was done: how the action begins, such as `session` or `session.opened`.
+    pub action: String,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    fn condition(&self) -> Condition {
+        let actor = self.actor.trim().to_lowercase();
+        let (about, action) = (self.about.trim(), self.action.trim());
+        let lower = |column: audit::Column| Func::lower(Expr::col(column));
+        Condition::all()
+            .add_option(
+                (!actor.is_empty()).then(|| Expr::expr(lower(audit::Column::Actor)).eq(actor)),
+            )
+            .add_option((!about.is_empty()).then(|| {
+                Condition::any()
+                    .add(audit::Column::Subject.contains(about))
+                    .add(audit::Column::Detail.contains(about))
+            }))
+            .add_option((!action.is_empty()).then(|| audit::Column::Action.starts_with(action)))
+            .add_option(self.from.map(|from| audit::Column::At.gte(ms(from))))
+            .add_option(self.until.map(|until| audit::Column::At.lt(ms(until))))
+    }
+}
+
 /// The audit log; it only grows.
 pub struct Audit(pub(crate) Acting);
 
@@ -110,13 +146,19 @@ impl Audit {
         self.0.store.sorted(insert).map(drop)
     }
 
-    /// The newest entries before `before`, newest first.
-    pub async fn list(&self, limit: u64, before: Option<Uuid>) -> Result<Vec<AuditEntry>> {
+    /// The newest entries before `before` that `wanted` lets pass, newest first.
+    pub async fn list(
+        &self,
+        wanted: &AuditFilter,
+        limit: u64,
+        before: Option<Uuid>,
+    ) -> Result<Vec<AuditEntry>> {
         self.0.caller.all(Resource::Audit, Action::Read)?;
-        let mut query = audit::Entity::find().order_by_desc(audit::Column::Id).limit(limit);
+        let mut query = audit::Entity::find().filter(wanted.condition());
         if let Some(before) = before {
             query = query.filter(audit::Column::Id.lt(before));
         }
+        let query = query.order_by_desc(audit::Column::Id).limit(limit);
         let rows = self.0.store.sorted(query.all(self.0.store.reader()).await)?;
         rows.into_iter().map(AuditEntry::try_from).collect()
     }

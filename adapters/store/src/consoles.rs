@@ -137,9 +137,8 @@ impl Consoles {
             let insert = console::Entity::insert(active);
             store.sorted(insert.exec_without_returning(&writing.txn).await)?;
         }
-        let detail = serde_json::json!({ "name": row.name, "key": row.key });
-        let subject = row.id.to_string();
-        audit::note(&self.0, &writing.txn, "console.registered", &subject, detail, now).await?;
+        let detail = serde_json::json!({ "id": row.id, "key": row.key });
+        audit::note(&self.0, &writing.txn, "console.registered", &row.name, detail, now).await?;
         writing.commit().await?;
         Ok(ConsoleId(row.id))
     }
@@ -154,25 +153,31 @@ impl Consoles {
         self.0.store.sorted(update.exec(turn.db).await).map(drop)
     }
 
-    /// Withdraws a console: its key opens nothing any more.
+    /// Withdraws a console: its key opens nothing any more. Answers what it was.
     ///
     /// # Errors
     ///
     /// [`Error::CallerUnknown`] when there is none of that id that the caller may change.
-    pub async fn revoke(&self, id: ConsoleId, now: Timestamp) -> Result<()> {
-        let mut update = console::Entity::update_many()
+    pub async fn revoke(&self, id: ConsoleId, now: Timestamp) -> Result<Console> {
+        let scope = self.0.caller.scope(Resource::Consoles, Action::Write)?;
+        let store = &self.0.store;
+        let writing = store.write(Commit::Synced).await?;
+        let found = console::Entity::find_by_id(id.0).find_also_related(operator::Entity);
+        let found = match store.sorted(found.one(&writing.txn).await)? {
+            Some((row, Some(owner))) if scope.holds(OperatorId(owner.id)) => {
+                console_of(row, owner)?
+            }
+            _ => return Err(Error::unknown("console", id)),
+        };
+        let update = console::Entity::update_many()
             .col_expr(console::Column::Revoked, Expr::value(true))
             .filter(console::Column::Id.eq(id.0));
-        if let Scope::Own(owner) = self.0.caller.scope(Resource::Consoles, Action::Write)? {
-            update = update.filter(console::Column::OperatorId.eq(owner.0));
-        }
-        let writing = self.0.store.write(Commit::Synced).await?;
-        if self.0.store.sorted(update.exec(&writing.txn).await)?.rows_affected == 0 {
-            return Err(Error::unknown("console", id));
-        }
-        let (subject, detail) = (id.to_string(), serde_json::json!({}));
-        audit::note(&self.0, &writing.txn, "console.revoked", &subject, detail, now).await?;
-        writing.commit().await
+        store.sorted(update.exec(&writing.txn).await)?;
+        let detail = serde_json::json!({ "id": id, "of": found.operator.name });
+        let action = "console.revoked";
+        audit::note(&self.0, &writing.txn, action, &found.name, detail, now).await?;
+        writing.commit().await?;
+        Ok(found)
     }
 }
 

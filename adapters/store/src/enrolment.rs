@@ -105,22 +105,24 @@ impl EnrolmentTokens {
         rows.into_iter().map(EnrolmentToken::try_from).collect()
     }
 
-    /// Withdraws one; the Jump Clients that it enrolled stay.
+    /// Withdraws one; the Jump Clients that it enrolled stay. Answers what it was.
     ///
     /// # Errors
     ///
     /// [`Error::CallerUnknown`] when there is none of that id.
-    pub async fn revoke(&self, id: Uuid, now: Timestamp) -> Result<()> {
+    pub async fn revoke(&self, id: Uuid, now: Timestamp) -> Result<EnrolmentToken> {
         self.0.caller.all(Resource::EnrolmentTokens, Action::Write)?;
-        let writing = self.0.store.write(Commit::Synced).await?;
+        let store = &self.0.store;
+        let writing = store.write(Commit::Synced).await?;
+        let found = enrolment_token::Entity::find_by_id(id).one(&writing.txn).await;
+        let row = store.sorted(found)?.ok_or_else(|| Error::unknown("enrolment token", id))?;
         let delete = enrolment_token::Entity::delete_by_id(id);
-        if self.0.store.sorted(delete.exec(&writing.txn).await)?.rows_affected == 0 {
-            return Err(Error::unknown("enrolment token", id));
-        }
-        let (subject, detail) = (id.to_string(), serde_json::json!({}));
+        store.sorted(delete.exec(&writing.txn).await)?;
+        let detail = serde_json::json!({ "id": id, "uses_left": row.uses_left });
         let action = "enrolment-token.revoked";
-        audit::note(&self.0, &writing.txn, action, &subject, detail, now).await?;
-        writing.commit().await
+        audit::note(&self.0, &writing.txn, action, &row.name, detail, now).await?;
+        writing.commit().await?;
+        row.try_into()
     }
 }
 

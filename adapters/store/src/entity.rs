@@ -99,7 +99,22 @@ pub mod api_token {
         pub created_at: i64,
         pub expires_at: i64,
     }
-    plain!();
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::operator::Entity",
+            from = "Column::OperatorId",
+            to = "super::operator::Column::Id"
+        )]
+        Operator,
+    }
+    impl Related<super::operator::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Operator.def()
+        }
+    }
+    impl ActiveModelBehavior for ActiveModel {}
 }
 
 pub mod enrolment_token {

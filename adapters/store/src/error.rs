@@ -21,7 +21,7 @@ pub enum Error {
         what: &'static str,
     },
     /// What was given cannot be used.
-    #[error("{field}: {reason}")]
+    #[error("{field} {reason}")]
     CallerInput {
         /// The field, as the page names it.
         field: &'static str,

@@ -35,6 +35,7 @@ mod operators;
 mod probe;
 mod recordings;
 mod schema;
+mod self_test;
 mod sessions;
 mod settings;
 mod store;
@@ -46,7 +47,7 @@ pub use agents::{
     Agent, AgentMode, Agents, Enrolment, LOST_AFTER, PASSIVE_CHECK_IN, Upgrade, UpgradeStage,
 };
 pub use api_tokens::{ApiToken, ApiTokens, NewApiToken};
-pub use audit::{Actor, Audit, AuditEntry, NewAudit};
+pub use audit::{Actor, Audit, AuditEntry, AuditFilter, NewAudit};
 pub use caller::{Action, Caller, Resource, Scope};
 pub use consoles::{Console, ConsoleRefused, Consoles};
 pub use enrolment::{EnrolmentToken, EnrolmentTokens, NewEnrolmentToken};

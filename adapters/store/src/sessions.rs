@@ -132,11 +132,14 @@ impl Sessions {
         if let Some(path) = &new.recording {
             recordings::start(&self.0, &writing.txn, new.id, path, new.started).await?;
         }
+        let endpoint = endpoint_of(&self.0, &writing.txn, new.agent.0).await?;
         let entry = NewAudit {
             actor: Actor::Operator(new.operator_name),
             action: "session.opened",
             subject: new.id.to_string(),
-            detail: serde_json::json!({ "agent": new.agent, "kind": new.kind }),
+            detail: serde_json::json!({
+                "agent": new.agent, "endpoint": endpoint, "kind": new.kind,
+            }),
             peer: new.peer,
         };
         note_as(&self.0, &writing.txn, entry, new.started).await?;
@@ -294,6 +297,21 @@ fn older_than(started: Timestamp, id: Uuid) -> Condition {
     )
 }
 
+/// The name of the Jump Client, by which people search the audit log.
+async fn endpoint_of(
+    acting: &Acting,
+    txn: &DatabaseTransaction,
+    agent: Uuid,
+) -> Result<Option<String>> {
+    let name = agent::Entity::find_by_id(agent)
+        .select_only()
+        .column(agent::Column::Name)
+        .into_tuple::<String>()
+        .one(txn)
+        .await;
+    acting.store.sorted(name)
+}
+
 /// Ends one session, in the transaction that says why; says whether it had not ended already.
 pub(crate) async fn end_one(
     acting: &Acting,
@@ -317,12 +335,17 @@ pub(crate) async fn end_one(
     let ended = acting.store.sorted(update.exec(txn).await)?.rows_affected == 1;
     if ended {
         legs::close_all(acting, txn, id, now).await?;
+        let row = session::Entity::find_by_id(id.0).one(txn).await;
+        let endpoint = match acting.store.sorted(row)? {
+            Some(row) => endpoint_of(acting, txn, row.agent_id).await?,
+            None => None,
+        };
         let entry = NewAudit {
             actor: Actor::Site,
             action: "session.ended",
             subject: id.to_string(),
             detail: serde_json::json!({
-                "outcome": end.outcome, "bytes_out": end.bytes_out, "bytes_in": end.bytes_in,
+                "endpoint": endpoint, "outcome": end.outcome, "bytes_out": end.bytes_out, "bytes_in": end.bytes_in,
             }),
             peer: None,
         };

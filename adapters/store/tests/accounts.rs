@@ -5,8 +5,8 @@ mod common;
 use common::{Db, NOW, caller, later, operator};
 use model::{PublicKey, Timestamp};
 use sluis_store::{
-    Access, ConsoleRefused, Error, LOGIN_TRIES, LoginTry, NewApiToken, NewWebSession, Operator,
-    PasswordChange, PasswordCheck, Store, TokenHash,
+    Access, Actor, AuditFilter, ConsoleRefused, Error, LOGIN_TRIES, LoginTry, NewApiToken,
+    NewAudit, NewWebSession, Operator, PasswordChange, PasswordCheck, Store, TokenHash,
 };
 
 async fn sign_in(store: &Store, operator: &Operator, cookie: &str) -> TokenHash {
@@ -181,7 +181,7 @@ async fn an_operator_reaches_only_what_is_theirs() {
     assert_eq!(store.by(&caller(&root)).operators().list().await.expect("all").len(), 2);
     assert_eq!(mine.operators().by_id(root.id).await.expect("reads"), None);
     assert!(mine.operators().set_access(root.id, Access::Disabled, NOW).await.is_err());
-    assert!(mine.audit().list(10, None).await.is_err());
+    assert!(mine.audit().list(&AuditFilter::default(), 10, None).await.is_err());
     let steal = PasswordChange {
         operator: root.id,
         password_hash: "mine".to_owned(),
@@ -252,4 +252,73 @@ async fn a_sign_in_lasts_longer_while_it_is_used_and_the_site_keeps_its_id() {
     let other = db.open(1, 2).await;
     let (one, two) = tokio::join!(store.site_id(NOW), other.site_id(NOW));
     assert_eq!(one.expect("made"), two.expect("the same"));
+}
+
+#[tokio::test]
+async fn the_audit_log_is_searched_by_person_subject_action_and_time() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let ruth = operator(&store, "ruth", true).await;
+    let acting = store.by(&caller(&ruth));
+    let note = |actor: &str, action, subject: &str, at: u64| {
+        let entry = NewAudit {
+            actor: Actor::Operator(actor.to_owned()),
+            action,
+            subject: subject.to_owned(),
+            detail: serde_json::json!({ "endpoint": "web_1" }),
+            peer: None,
+        };
+        let store = store.clone();
+        async move { store.audit().append(entry, later(at)).await.expect("notes") }
+    };
+    note("jan", "session.opened", "0193", 100).await;
+    note("Jan", "session.ended", "0193", 200).await;
+    note("eve", "console.revoked", "laptop 100%", 300).await;
+    let found = async |wanted: AuditFilter| {
+        let wanted = AuditFilter { from: wanted.from.or(Some(later(50))), ..wanted };
+        let rows = acting.audit().list(&wanted, 10, None).await.expect("reads");
+        rows.into_iter().map(|row| row.action).collect::<Vec<_>>().join(" ")
+    };
+    let all = AuditFilter::default;
+    let text = |text: &str| text.to_owned();
+    let three = "console.revoked session.ended session.opened";
+    assert_eq!(found(all()).await, three);
+    assert_eq!(
+        found(AuditFilter { actor: text(" JAN "), ..all() }).await,
+        "session.ended session.opened"
+    );
+    assert_eq!(
+        found(AuditFilter { about: text("0193"), ..all() }).await,
+        "session.ended session.opened"
+    );
+    assert_eq!(found(AuditFilter { about: text("web_1"), ..all() }).await, three);
+    assert_eq!(found(AuditFilter { about: text("webx1"), ..all() }).await, "", "no pattern");
+    assert_eq!(found(AuditFilter { about: text("100%"), ..all() }).await, "console.revoked");
+    assert_eq!(
+        found(AuditFilter { action: text("session"), ..all() }).await,
+        "session.ended session.opened"
+    );
+    assert_eq!(
+        found(AuditFilter { from: Some(later(200)), ..all() }).await,
+        "console.revoked session.ended"
+    );
+    let until = AuditFilter { until: Some(later(200)), ..all() };
+    assert_eq!(found(until).await, "session.opened");
+}
+
+#[tokio::test]
+async fn bearer_tokens_are_listed_and_withdrawn_by_their_owner_or_an_administrator() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let (ruth, jan) = (operator(&store, "ruth", true).await, operator(&store, "jan", false).await);
+    let hash = bearer(&store, &ruth, "script").await;
+    let mine = store.by(&caller(&jan));
+    assert!(mine.api_tokens().list(NOW).await.expect("own").is_empty());
+    let all = store.by(&caller(&ruth)).api_tokens().list(NOW).await.expect("lists");
+    assert_eq!(all.iter().map(|token| token.operator_name.as_str()).collect::<Vec<_>>(), ["ruth"]);
+    assert!(mine.api_tokens().revoke(all[0].id, NOW).await.is_err());
+    assert!(store.api_tokens().operator_of(hash, NOW).await.expect("reads").is_some());
+    let gone = store.by(&caller(&ruth)).api_tokens().revoke(all[0].id, NOW).await;
+    assert_eq!(gone.expect("withdraws").name, all[0].name);
+    assert!(store.api_tokens().operator_of(hash, NOW).await.expect("reads").is_none());
 }

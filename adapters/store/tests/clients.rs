@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Db, NOW, agent, enrolment, later, operator, token};
-use model::{ClientState, Generation, PublicKey, Release};
-use sluis_store::{Agent, Error, LOST_AFTER, TokenFault, UpgradeStage};
+use model::{ClientState, Generation, PublicKey, Release, SessionOutcome};
+use sluis_store::{Agent, Error, LOST_AFTER, SessionEnd, TokenFault, UpgradeStage};
 
 async fn read(store: &sluis_store::Store, agent: &Agent) -> Agent {
     store.agents().by_id(agent.id).await.expect("reads").expect("there")
@@ -124,6 +124,10 @@ async fn a_person_can_tell_the_states_apart() {
     agents.set_upgrade(web.id, None, NOW).await.expect("notes");
     agents.connected(web.id, &wanted, NOW).await.expect("connects");
     assert_eq!(state(&read(&store, &web).await, NOW), ClientState::Online);
+    // The site went back a version, and the client need not follow.
+    agents.set_upgrade(web.id, failed, NOW).await.expect("notes");
+    assert_eq!(read(&store, &web).await.state(Some(&old), NOW), ClientState::Online);
+    agents.set_upgrade(web.id, None, NOW).await.expect("notes");
 
     agents.disconnected(web.id, NOW).await.expect("falls");
     let seen = read(&store, &web).await;
@@ -143,6 +147,11 @@ async fn a_removed_client_gives_its_name_and_key_free_and_keeps_its_history() {
     let web = agent(&store, "web", 1).await;
     let past = common::session(&ruth, web.id, NOW);
     store.sessions().open(past.clone()).await.expect("opens");
+    let refused = store.agents().remove(web.id, NOW).await.expect_err("somebody is at work");
+    assert!(matches!(&refused, Error::CallerConflict(text) if text.contains("end them first")));
+    let outcome = SessionOutcome::Closed;
+    let end = SessionEnd { outcome, bytes_out: 0, bytes_in: 0 };
+    store.sessions().ended(past.id, end, NOW).await.expect("ends");
     store.agents().remove(web.id, NOW).await.expect("removes");
     assert_eq!(store.agents().by_key(&PublicKey([1; 32])).await.expect("reads"), None);
     assert!(store.agents().remove(web.id, NOW).await.is_err());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Db, NOW, agent, caller, later, nobody, operator, session};
 use model::{Generation, PublicKey, Release, SessionId, SessionOutcome, SessionState};
-use sluis_store::{Actor, Error, Leg, NewLeg, SessionEnd};
+use sluis_store::{Actor, AuditFilter, Error, Leg, NewLeg, SessionEnd};
 
 fn end(outcome: SessionOutcome) -> SessionEnd {
     SessionEnd { outcome, bytes_out: 4096, bytes_in: 17 }
@@ -54,7 +54,12 @@ async fn a_session_is_written_down_from_its_start_to_its_end() {
     assert_eq!((seen.ended, seen.outcome), (Some(later(9)), Some(SessionOutcome::Exited(3))));
     assert_eq!((seen.bytes_out, seen.bytes_in, seen.recorded), (4096, 17, true));
 
-    let log = store.by(&caller(&root)).audit().list(10, None).await.expect("reads");
+    let log = store
+        .by(&caller(&root))
+        .audit()
+        .list(&AuditFilter::default(), 10, None)
+        .await
+        .expect("reads");
     let about: Vec<_> = log.iter().filter(|entry| entry.subject == new.id.to_string()).collect();
     assert_eq!(about[1].action, "session.opened");
     assert_eq!(about[1].actor, Actor::Operator("ruth".to_owned()));

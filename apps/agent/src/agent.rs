@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use link::{ClientKind, Dialer};
-use model::{Release, Revision, Version};
+use link::Dialer;
+use model::{Release, Revision, Timestamp, Version};
 use session::{AgentStatus, UpgradeAvailable};
 use tokio::sync::mpsc;
 #[cfg(unix)]
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::check_in::{CheckIn, Moment, Move, Work};
 use crate::config::{self, Config};
 use crate::keeper::{Command, Failure, KeeperHandle, ServeStatus};
 #[cfg(unix)]
@@ -34,17 +35,7 @@ pub async fn serve(data: &Path, config: Config, release: Release) -> Result<()> 
     let keeper = KeeperHandle::connect(&release).await.context("cannot speak with the keeper")?;
     let inherited = inherited(&keeper).context("the sessions of the version before are lost")?;
     let key = link::load_or_create_key(&config::key_path(data))?;
-    let dialer = Dialer {
-        address: config.site.clone(),
-        kind: if config.passive { ClientKind::PassiveAgent } else { ClientKind::Agent },
-        key: Arc::new(key),
-        pinned: config.site_keys.clone(),
-        name: config.name.clone(),
-        software: release.version.to_string(),
-        revision: release.revision.0,
-        token: None,
-        tls: link::client_config(),
-    };
+    let dialer = config.dialer(Arc::new(key), &release);
     let agent = Agent {
         data: data.to_owned(),
         config,
@@ -57,6 +48,7 @@ pub async fn serve(data: &Path, config: Config, release: Release) -> Result<()> 
         judged: false,
         offered: None,
         told: None,
+        began: Instant::now(),
     };
     agent.run(dialer, inherited).await
 }
@@ -96,6 +88,8 @@ struct Agent {
     self_test: Option<JoinHandle<Result<(), String>>>,
     /// The failure that the site was told of last.
     told: Option<Failure>,
+    /// When the program began, for the steady clock.
+    began: Instant,
 }
 
 /// Why a visit at the site ended.
@@ -118,21 +112,41 @@ enum Done {
 
 impl Agent {
     async fn run(mut self, dialer: Dialer, mut inherited: Option<Inherited>) -> Result<()> {
+        let check_in = self.config.check_in;
+        let (every, stay) =
+            (Duration::from_secs(check_in.every_s), Duration::from_secs(check_in.stay_s));
+        let mut check_in = CheckIn::new(every, stay, self.now());
         loop {
-            let left = Visit::begin(dialer.clone(), inherited.take()).run(&mut self).await?;
-            if matches!(left, Left::Stop) || self.rest().await == Command::Stop {
+            let visit = Visit::begin(dialer.clone(), inherited.take());
+            let left = visit.run(&mut self, &mut check_in).await?;
+            if matches!(left, Left::Stop) || self.rest(&mut check_in).await == Command::Stop {
                 return Ok(());
             }
         }
     }
 
     /// A passive agent's time between two check-ins.
-    async fn rest(&self) -> Command {
-        let every = Duration::from_secs(self.config.check_in.every_s);
-        tracing::info!(every_s = every.as_secs(), "Checked in; next time at the latest in");
+    async fn rest(&self, check_in: &mut CheckIn) -> Command {
+        tracing::info!(every_s = self.config.check_in.every_s, "Checked in");
         let text = "checks in from time to time".to_owned();
         self.keeper.set_status(ServeStatus { connected: false, sessions: 0, text }).await;
-        tokio::time::timeout(every, self.keeper.command()).await.unwrap_or(Command::CheckIn)
+        loop {
+            let nap = tokio::time::timeout(check_in.nap(self.now()), self.keeper.command());
+            let next = match nap.await {
+                Ok(Command::Stop) => return Command::Stop,
+                Ok(Command::CheckIn) => check_in.told(self.now()),
+                Err(_) => check_in.tick(Work::None, self.now()),
+            };
+            if next == Some(Move::Visit) {
+                return Command::CheckIn;
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let millis = wall.map_or(0, |wall| u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
+        Moment { steady: self.began.elapsed(), wall: Timestamp(millis) }
     }
 
     fn channel(&self) -> RescueChannel {
@@ -148,8 +162,8 @@ struct Visit {
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
     status: ServeStatus,
     staging: Option<JoinHandle<()>>,
-    /// When there was last something to do.
-    busy: Instant,
+    /// Something happened since it was last asked whether to leave.
+    busy: bool,
 }
 
 impl Visit {
@@ -164,15 +178,17 @@ impl Visit {
             done: mpsc::channel(QUEUE),
             status: ServeStatus { text: "connecting".to_owned(), ..ServeStatus::default() },
             staging: None,
-            busy: Instant::now(),
+            busy: false,
         }
     }
 
-    async fn run(mut self, agent: &mut Agent) -> Result<Left> {
+    async fn run(mut self, agent: &mut Agent, check_in: &mut CheckIn) -> Result<Left> {
         let mut failure = agent.keeper.failure();
-        let stay = Duration::from_secs(agent.config.check_in.stay_s);
         loop {
-            let leave = self.busy + stay;
+            if std::mem::take(&mut self.busy) {
+                check_in.busy(agent.now());
+            }
+            let nap = check_in.nap(agent.now());
             tokio::select! {
                 news = self.news.recv() => match news {
                     Some(news) => self.hear(agent, news).await,
@@ -183,21 +199,25 @@ impl Visit {
                 Ok(()) = failure.changed() => self.tell_failure(agent).await,
                 command = agent.keeper.command() => match command {
                     Command::Stop => return self.leave(Left::Stop).await,
-                    Command::CheckIn => self.busy = Instant::now(),
+                    Command::CheckIn => self.busy = true,
                 },
-                () = tokio::time::sleep_until(leave), if agent.config.passive => {
-                    if agent.judged && self.is_idle() {
+                () = tokio::time::sleep(nap), if agent.config.passive => {
+                    let work = self.work(agent);
+                    if check_in.tick(work, agent.now()) == Some(Move::Leave) {
                         return self.leave(Left::Idle).await;
                     }
-                    self.busy = Instant::now();
                 }
             }
         }
     }
 
-    /// Nothing runs, and the site was reached (a passive agent keeps trying otherwise).
-    fn is_idle(&self) -> bool {
-        self.status.connected && self.status.sessions == 0 && self.staging.is_none()
+    fn work(&self, agent: &Agent) -> Work {
+        let at_work = self.status.sessions > 0 || self.staging.is_some() || !agent.judged;
+        match (self.status.connected, at_work) {
+            (false, _) => Work::Unreached,
+            (true, true) => Work::Some,
+            (true, false) => Work::None,
+        }
     }
 
     async fn leave(self, left: Left) -> Result<Left> {
@@ -222,7 +242,8 @@ impl Visit {
             News::Up { site: (version, revision), .. } => {
                 self.status.connected = true;
                 self.status.text = format!("to site version {version} (rev {revision})");
-                self.busy = Instant::now();
+                self.busy = true;
+                self.tell_failure(agent).await;
             }
             // Only now: a version that cannot resume sessions is not to be kept.
             News::Resumed => agent.resumed = true,
@@ -233,7 +254,7 @@ impl Visit {
             News::Upgrade(_) => {}
             News::Sessions(count) => {
                 self.status.sessions = u32::try_from(count).unwrap_or(u32::MAX);
-                self.busy = Instant::now();
+                self.busy = true;
             }
         }
         if self.status.connected
@@ -310,7 +331,7 @@ impl Visit {
             }
             Done::Stage(upgrade, Ok(staged)) => {
                 self.staging = None;
-                self.busy = Instant::now();
+                self.busy = true;
                 self.report("switching", &upgrade, String::new(), 100);
                 let reason = self.switch(agent, staged).await;
                 tracing::error!(reason, "Upgrade failed, going on as before");
@@ -318,9 +339,8 @@ impl Visit {
             }
             Done::Stage(upgrade, Err(error)) => {
                 self.staging = None;
-                let reason = crate::error_text(&error);
-                tracing::warn!(reason, "Upgrade failed");
-                self.report("failed", &upgrade, reason, 0);
+                tracing::warn!(reason = crate::error_text(&error), "Upgrade failed");
+                self.report_failed(&upgrade, &error);
             }
         }
     }
@@ -387,6 +407,7 @@ impl Visit {
             version: release.to_string(),
             text: format!("{reason}; the version before was put back"),
             percent: 0,
+            again: Some(false),
         };
         if self.orders.send(Order::Report(failed)).await.is_ok() {
             agent.keeper.told().await;
@@ -396,7 +417,24 @@ impl Visit {
 
     fn report(&self, phase: &str, upgrade: &UpgradeAvailable, text: String, percent: u8) {
         let version = release_of(upgrade).map_or(upgrade.version.clone(), |r| r.to_string());
-        let status = AgentStatus { phase: phase.to_owned(), version, text, percent };
+        let status = AgentStatus { phase: phase.to_owned(), version, text, percent, again: None };
+        self.send(status);
+    }
+
+    /// Says that a version was not installed, and whether it may be offered again by itself.
+    fn report_failed(&self, upgrade: &UpgradeAvailable, error: &FetchUpdateError) {
+        let version = release_of(upgrade).map_or(upgrade.version.clone(), |r| r.to_string());
+        let again = Some(!matches!(error, FetchUpdateError::Bad { .. }));
+        self.send(AgentStatus {
+            phase: "failed".to_owned(),
+            version,
+            text: crate::error_text(error),
+            percent: 0,
+            again,
+        });
+    }
+
+    fn send(&self, status: AgentStatus) {
         // Without a link, or with a full queue, nobody hears it; the next hello says which version runs.
         let _ = self.orders.try_send(Order::Report(status));
     }

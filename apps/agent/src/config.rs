@@ -1,11 +1,14 @@
 //! `config.toml` in the agent's data folder: what enrolment wrote and an administrator may change.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use model::{AgentId, PublicKey};
+use link::{ClientKind, Dialer};
+use model::{AgentId, PublicKey, Release};
 use serde::{Deserialize, Serialize};
+use session::SigningKey;
 
 use crate::os;
 
@@ -101,6 +104,21 @@ impl Config {
             toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
         config.check().with_context(|| format!("{} is not valid", path.display()))?;
         Ok(config)
+    }
+
+    /// Dials the site as the Jump Client with that key.
+    pub fn dialer(&self, key: Arc<SigningKey>, release: &Release) -> Dialer {
+        Dialer {
+            address: self.site.clone(),
+            kind: if self.passive { ClientKind::PassiveAgent } else { ClientKind::Agent },
+            key,
+            pinned: self.site_keys.clone(),
+            name: self.name.clone(),
+            software: release.version.to_string(),
+            revision: release.revision.0,
+            token: None,
+            tls: link::client_config(),
+        }
     }
 
     /// Writes it durably, readable by its owner alone.

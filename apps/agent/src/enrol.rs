@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use link::{ClientKind, Dialer};
+use anyhow::{Context, Result, anyhow, bail};
+use link::{ClientKind, Dialer, LinkError};
 use model::{AgentId, PublicKey, Release};
+use session::{ControlStream, Message, RefusedCode, Uninstalled};
 
 use crate::config::{self, CheckInConfig, Config, KeeperConfig};
 use crate::keeper::ledger::Ledger;
@@ -113,8 +115,26 @@ fn fill_first_slot(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes everything away that enrolment made; the site keeps its records.
-pub fn unenrol(data: &Path) -> Result<()> {
+/// How long the site may take to note that the agent is taken away.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// Whether the site knows that the agent was taken off this endpoint.
+#[derive(Debug)]
+pub enum Goodbye {
+    /// It does.
+    Said,
+    /// It could not be told; why.
+    Unheard(anyhow::Error),
+}
+
+/// Tells the site, then takes everything away that enrolment made.
+///
+/// A site that cannot be reached does not keep an endpoint: then it hears nothing of it, and lists
+/// this Jump Client as offline until an administrator removes it.
+///
+/// # Errors
+/// When the agent runs, was never enrolled, or a file cannot be removed; it can be called again.
+pub async fn unenrol(data: &Path, release: &Release) -> Result<Goodbye> {
     #[cfg(unix)]
     if crate::keeper::is_running(data) {
         bail!("the agent in {} is running; stop it first", data.display());
@@ -122,6 +142,8 @@ pub fn unenrol(data: &Path) -> Result<()> {
     if !config::path(data).exists() {
         bail!("{} is not enrolled; there is nothing to undo", data.display());
     }
+    let said = tokio::time::timeout(GOODBYE, say_goodbye(data, release)).await;
+    let said = said.unwrap_or_else(|_| Err(anyhow!("it did not answer in time")));
     // The identity goes last: until then it can be done again.
     for name in ["state", "state.damaged", "root.json", "agent.sock", "lock", "config.toml"] {
         remove(std::fs::remove_file(data.join(name)), name)?;
@@ -129,7 +151,37 @@ pub fn unenrol(data: &Path) -> Result<()> {
     for name in ["slots", "tuf", "downloads"] {
         remove(std::fs::remove_dir_all(data.join(name)), name)?;
     }
-    remove(std::fs::remove_file(config::key_path(data)), "identity.key")
+    remove(std::fs::remove_file(config::key_path(data)), "identity.key")?;
+    Ok(said.map_or_else(Goodbye::Unheard, |()| Goodbye::Said))
+}
+
+/// Says it on a link of its own and waits until it is written down.
+async fn say_goodbye(data: &Path, release: &Release) -> Result<()> {
+    let config = Config::load(data)?;
+    let key = link::load_or_create_key(&config::key_path(data))?;
+    let dialed = match config.dialer(Arc::new(key), release).dial().await {
+        // Removed there before, or told by a run of this that was cut short.
+        Err(LinkError::Refused(refused)) if refused.reason() == RefusedCode::NotEnrolled => {
+            return Ok(());
+        }
+        dialed => dialed?,
+    };
+    let mut link = dialed.link;
+    let (mut reader, writer) = link.handle().open().await?.split();
+    // The streams of a link move while it is accepted from.
+    let driving = tokio::spawn(async move { while link.accept().await.is_some() {} });
+    writer.message(ControlStream {}).await?;
+    writer.message(Uninstalled {}).await?;
+    let noted = async {
+        loop {
+            if let Message::Bye(_) = reader.message().await? {
+                return Ok::<_, LinkError>(());
+            }
+        }
+    };
+    noted.await.context("the site took no note of it")?;
+    driving.abort();
+    Ok(())
 }
 
 fn remove(result: std::io::Result<()>, name: &str) -> Result<()> {

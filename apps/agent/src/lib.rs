@@ -6,6 +6,7 @@
 //! says why and what holds.
 
 pub mod agent;
+pub mod check_in;
 pub mod config;
 pub mod enrol;
 pub mod keeper;

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use model::PublicKey;
+use sluis_agent::enrol::{self, Goodbye};
 #[cfg(unix)]
 use sluis_agent::keeper;
-use sluis_agent::{config::Config, enrol, own_release};
+use sluis_agent::{config::Config, own_release};
 
 /// Sluis agent: makes this machine a Jump Client of a site.
 #[derive(Parser)]
@@ -98,12 +99,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Status { data, json } => status(&data.dir, json),
         Command::Checkin(data) => tell(&data.dir, "check in"),
         Command::Retry(data) => tell(&data.dir, "retry"),
-        Command::Unenrol(data) => {
-            enrol::unenrol(&data.dir)?;
-            println!("{} is not enrolled any more", data.dir.display());
-            println!("The site lists this Jump Client until an administrator removes it");
-            Ok(())
-        }
+        Command::Unenrol(data) => unenrol(&data.dir),
         Command::About => {
             println!("sluis-agent {}", own_release());
             Ok(())
@@ -126,6 +122,21 @@ fn run_enrol(arguments: Enrol) -> Result<()> {
     let config = small_runtime()?.block_on(enrolled)?;
     println!("{} is a Jump Client of {} now", config.name, config.site);
     println!("Start it: sluis-agent run --data {}", arguments.data.dir.display());
+    Ok(())
+}
+
+fn unenrol(data: &Path) -> Result<()> {
+    link::install_crypto();
+    let release = own_release();
+    let goodbye = small_runtime()?.block_on(enrol::unenrol(data, &release))?;
+    println!("{} is not enrolled any more", data.display());
+    match goodbye {
+        Goodbye::Said => println!("The site lists this Jump Client as uninstalled"),
+        Goodbye::Unheard(why) => {
+            eprintln!("sluis-agent: the site could not be told: {why:#}");
+            eprintln!("sluis-agent: an administrator can remove it at /login > Jump Clients");
+        }
+    }
     Ok(())
 }
 

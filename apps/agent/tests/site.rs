@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use model::{Revision, SessionId, Version};
 use release::{ClientBuild, ClientKind};
-use session::{Message, StartSession, UpgradeAvailable};
+use session::{Message, Signal, StartSession, UpgradeAvailable};
 use sluis_agent::keeper::control::{Answer, Ask, Status, ask};
 use sluis_agent::update::fetch::own_arch;
 use support::{Agent, Site, read_output, root};
@@ -162,6 +162,35 @@ async fn an_agent_replaces_itself_under_a_live_session() {
     assert_eq!((agent.status().pid, agent.status().bad), (pid, vec![]), "the same process");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_is_sent_twice_reaches_the_process_once() {
+    let mut site = Site::start().await;
+    let _agent = Running::start(&mut site, &[]).await;
+    let (_, link) = site.link().await;
+    let first = Agent::new(link).await;
+    let (mut reader, writer) = first.link.handle().open().await.unwrap().split();
+    let command = "n=0; trap 'n=$((n+1)); echo got $n' USR1; trap 'echo end; exit 3' TERM; \
+                   echo ready; while :; do sleep 0.02; done";
+    let start = StartSession { command: Some(command.to_owned()), terminal: false, ..counter() };
+    writer.message(start).await.unwrap();
+    assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
+    let mut output = Vec::new();
+    read_output(&mut reader, &writer, &mut output, Some("ready")).await;
+    let send = async |number, serial| {
+        writer.message(Signal { number, serial: Some(serial) }).await.unwrap();
+    };
+    send(10, 1).await;
+    read_output(&mut reader, &writer, &mut output, Some("got 1")).await;
+    // On a new leg the console sends what it does not know to be taken again.
+    send(10, 1).await;
+    send(10, 2).await;
+    read_output(&mut reader, &writer, &mut output, Some("got 2")).await;
+    send(15, 3).await;
+    let exit = read_output(&mut reader, &writer, &mut output, None).await.expect("an exit");
+    assert_eq!(String::from_utf8(output).unwrap(), "ready\ngot 1\ngot 2\nend\n");
+    assert_eq!(exit.status, Some(3));
+}
+
 // req: CLI-09
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_does_not_start_is_put_back_reported_and_not_fetched_again() {
@@ -189,11 +218,13 @@ async fn a_version_that_does_not_start_is_put_back_reported_and_not_fetched_agai
     let failed = second.status("failed").await;
     assert_eq!(failed.version, "1.1.0 (rev 2)");
     assert!(failed.text.starts_with("it ended with exit status 7, "), "{}", failed.text);
+    assert_eq!(failed.again, Some(false), "nobody needs to offer it again");
 
     let downloads = site.downloads();
     second.control.1.message(bad).await.unwrap();
     let refused = second.status("failed").await;
     assert!(refused.text.contains("is not tried again until told"), "{}", refused.text);
+    assert_eq!(refused.again, Some(false));
     assert_eq!(site.downloads(), downloads);
 }
 
@@ -225,7 +256,7 @@ async fn what_the_maintainers_did_not_sign_is_not_installed() {
     assert_eq!(agent.status().release.to_string(), "1.0.0 (rev 0)");
 }
 
-// req: CLI-05
+// The rule over days is walked in `check_in.rs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passive_agent_checks_in_at_its_start_and_when_told_to() {
     let mut site = Site::start().await;

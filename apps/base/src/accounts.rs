@@ -143,6 +143,8 @@ impl AccountBook {
         if let Some(until) = found.as_ref().and_then(|account| account.locked_until)
             && until > now
         {
+            // As slow as any other try, so that the time does not tell that there is such an account.
+            self.matches(password, self.nobody.clone()).await;
             return Err(Refused::Locked(until));
         }
         let hash = found.as_ref().map_or_else(|| self.nobody.clone(), |a| a.hash.clone());

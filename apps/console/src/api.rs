@@ -1,15 +1,21 @@
 //! The HTTP API, called on streams of the link.
 
+use std::io::Write;
+use std::path::Path;
+
 use ::session::OpenApi;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use link::Current;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
+use crate::admin;
 use crate::exit::Problem;
 
 /// An answer that is larger is not read: no list is.
@@ -27,14 +33,44 @@ pub async fn call(
     if status.is_success() {
         return Ok(answer);
     }
-    let said = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
-    let text = said("error").unwrap_or_else(|| format!("the site answered {status} to {path}"));
-    Err(Problem { text, remedy: said("remedy") })
+    Err(refusal(status, path, &answer))
 }
 
 /// Gets a resource.
 pub async fn get(current: &Current, path: &str) -> Result<Value, Problem> {
     call(current, Method::GET, path, None, None).await
+}
+
+/// Gets a resource into a file, however large; answers its size.
+///
+/// The file is there when all of it came, and not before.
+pub async fn save(current: &Current, path: &str, file: &Path) -> Result<u64, Problem> {
+    let (answer, driver) = request(current, Method::GET, path, None, None).await?;
+    if !answer.status().is_success() {
+        let (status, answer) = whole(answer).await?;
+        driver.abort();
+        return Err(refusal(status, path, &answer));
+    }
+    let (partial, mut to) = admin::partial(file)?;
+    let mut body = answer.into_body();
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| anyhow!("the site's answer broke off: {error}"))?;
+        if let Ok(bytes) = frame.into_data() {
+            size += bytes.len() as u64;
+            let written = to.write_all(&bytes);
+            written.with_context(|| format!("cannot write {}", partial.display()))?;
+        }
+    }
+    driver.abort();
+    std::fs::rename(&partial, file).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(size)
+}
+
+fn refusal(status: StatusCode, path: &str, answer: &Value) -> Problem {
+    let said = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
+    let text = said("error").unwrap_or_else(|| format!("the site answered {status} to {path}"));
+    Problem { text, remedy: said("remedy") }
 }
 
 async fn send(
@@ -44,6 +80,31 @@ async fn send(
     token: Option<&str>,
     body: Option<&Value>,
 ) -> Result<(StatusCode, Value)> {
+    let (answer, driver) = request(current, method, path, token, body).await?;
+    let answer = whole(answer).await?;
+    driver.abort();
+    Ok(answer)
+}
+
+async fn whole(answer: Response<Incoming>) -> Result<(StatusCode, Value)> {
+    let status = answer.status();
+    let limited = http_body_util::Limited::new(answer.into_body(), ANSWER_MAX);
+    let bytes = limited
+        .collect()
+        .await
+        .map_err(|error| anyhow!("the site's answer broke off: {error}"))?
+        .to_bytes();
+    Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+}
+
+/// Sends a request on a stream of its own; the task moves that stream's bytes.
+async fn request(
+    current: &Current,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>)> {
     let (reader, writer) = current.handle.open().await?.split();
     writer.message(OpenApi {}).await?;
     let io = TokioIo::new(reader.into_stream(writer).compat());
@@ -67,14 +128,5 @@ async fn send(
     };
     let request = request.body(Full::new(bytes)).context("the request cannot be written")?;
     let answer = sender.send_request(request).await.context("the site did not answer")?;
-    let status = answer.status();
-    let limited = http_body_util::Limited::new(answer.into_body(), ANSWER_MAX);
-    let bytes = limited
-        .collect()
-        .await
-        .map_err(|error| anyhow::anyhow!("the site's answer broke off: {error}"))?
-        .to_bytes();
-    driver.abort();
-    let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    Ok((status, value))
+    Ok((answer, driver))
 }

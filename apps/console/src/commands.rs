@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use hyper::Method;
+use model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::LoginArguments;
+use crate::admin::CLIENT_COLUMNS;
 use crate::api;
 use crate::connect::{self, connect, connect_to};
 use crate::exit::Problem;
@@ -93,7 +95,7 @@ pub async fn logout(profile: &Profile) -> Result<ExitCode, Problem> {
 pub async fn list(profile: &Profile, json: bool) -> Result<ExitCode, Problem> {
     let connection = connect(profile).await?;
     let answer = api::get(&connection.first, "/api/v1/jump-clients").await?;
-    print(&answer, json, "jump_clients", &["name", "state", "version", "group", "last_seen"]);
+    print(&answer, json, "jump_clients", CLIENT_COLUMNS);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -139,7 +141,7 @@ pub async fn about(profile: &Profile, json: bool) -> Result<ExitCode, Problem> {
 }
 
 /// Prints a list: a table for people, the answer as it is for programs.
-fn print(answer: &Value, json: bool, list: &str, columns: &[&str]) {
+pub fn print(answer: &Value, json: bool, list: &str, columns: &[&str]) {
     if json {
         println!("{answer}");
         return;
@@ -148,7 +150,7 @@ fn print(answer: &Value, json: bool, list: &str, columns: &[&str]) {
     let rows: Vec<Vec<String>> = rows
         .into_iter()
         .flatten()
-        .map(|row| columns.iter().map(|column| word(&row[*column])).collect())
+        .map(|row| columns.iter().map(|column| cell(column, &row[*column])).collect())
         .collect();
     if rows.is_empty() {
         println!("None.");
@@ -163,6 +165,29 @@ fn print(answer: &Value, json: bool, list: &str, columns: &[&str]) {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         println!("{}", cells.join("  ").trim_end());
+    }
+}
+
+/// Columns that hold moments, as milliseconds since 1970.
+const MOMENTS: &[&str] = &[
+    "at",
+    "created",
+    "ended",
+    "enrolled",
+    "expires",
+    "finished",
+    "last_login",
+    "last_seen",
+    "locked_until",
+    "next_try",
+    "started",
+];
+
+/// A field as a person reads it.
+pub fn cell(name: &str, value: &Value) -> String {
+    match value.as_u64() {
+        Some(at) if MOMENTS.contains(&name) => Timestamp(at).to_string(),
+        _ => word(value),
     }
 }
 

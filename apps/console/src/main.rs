@@ -3,6 +3,7 @@
 //! Everything goes over one link to the site: sessions on streams of their own, and the HTTP API on
 //! others, so that the identity pinned at the first sign-in protects it all.
 
+mod admin;
 mod api;
 mod appliance;
 mod commands;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::admin::Site;
 use crate::exit::Problem;
 
 #[derive(Parser)]
@@ -70,6 +72,43 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         past: u32,
     },
+    /// End a session
+    End {
+        /// Its id, as `sluis sessions` shows it
+        session: String,
+    },
+    /// Administer Jump Clients
+    Clients {
+        #[command(subcommand)]
+        command: admin::Clients,
+    },
+    /// Administer tokens that enrol Jump Clients
+    EnrolmentTokens {
+        #[command(subcommand)]
+        command: admin::EnrolmentTokens,
+    },
+    /// List and fetch recordings
+    Recordings {
+        #[command(subcommand)]
+        command: admin::Recordings,
+    },
+    /// Administer operators and administrators of the site
+    Users {
+        #[command(subcommand)]
+        command: admin::Users,
+    },
+    /// Administer access consoles
+    Consoles {
+        #[command(subcommand)]
+        command: admin::Consoles,
+    },
+    /// Administer bearer tokens of the API
+    Tokens {
+        #[command(subcommand)]
+        command: admin::Tokens,
+    },
+    /// Show who did what and when
+    Audit(admin::Audit),
     /// Show version and revision of this console and of the site
     About,
     /// Administer the appliance
@@ -131,6 +170,20 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Problem> {
             session::run(&profile, &name, Some(session::command_line(&command)), terminal).await
         }
         Command::Sessions { past } => commands::sessions(&profile, past, json).await,
+        Command::End { session } => Site::connect(&profile, json).await?.end(&session).await,
+        Command::Clients { command } => Site::connect(&profile, json).await?.clients(command).await,
+        Command::EnrolmentTokens { command } => {
+            Site::connect(&profile, json).await?.enrolment_tokens(command).await
+        }
+        Command::Recordings { command } => {
+            Site::connect(&profile, json).await?.recordings(command).await
+        }
+        Command::Users { command } => Site::connect(&profile, json).await?.users(command).await,
+        Command::Consoles { command } => {
+            Site::connect(&profile, json).await?.consoles(command).await
+        }
+        Command::Tokens { command } => Site::connect(&profile, json).await?.tokens(command).await,
+        Command::Audit(asked) => Site::connect(&profile, json).await?.audit(asked).await,
         Command::About => commands::about(&profile, json).await,
         Command::Appliance { command } => appliance::run(&profile, command, json).await,
     }

@@ -1,9 +1,11 @@
 //! What depends on the operating system.
 
 #[cfg(unix)]
-pub use unix::{RawTerminal, host_name, is_terminal, read_secret, resizes, terminal_size};
+pub use unix::{RawTerminal, Signals, host_name, is_terminal, read_secret, resizes, terminal_size};
 #[cfg(not(unix))]
-pub use windows::{RawTerminal, host_name, is_terminal, read_secret, resizes, terminal_size};
+pub use windows::{
+    RawTerminal, Signals, host_name, is_terminal, read_secret, resizes, terminal_size,
+};
 
 #[cfg(unix)]
 mod unix {
@@ -41,6 +43,31 @@ mod unix {
         /// Waits for the next one.
         pub async fn next(&mut self) {
             self.0.recv().await;
+        }
+    }
+
+    /// Signals by which a person or a program ends a command.
+    pub struct Signals([(Signal, u8); 3]);
+
+    impl Signals {
+        /// From now on they do not end this program.
+        pub fn new() -> io::Result<Self> {
+            let [interrupt, quit, terminate] = [2, 3, 15];
+            Ok(Self([
+                (signal(SignalKind::interrupt())?, interrupt),
+                (signal(SignalKind::quit())?, quit),
+                (signal(SignalKind::terminate())?, terminate),
+            ]))
+        }
+
+        /// Waits for the next one; its number.
+        pub async fn next(&mut self) -> u8 {
+            let [(interrupt, a), (quit, b), (terminate, c)] = &mut self.0;
+            tokio::select! {
+                _ = interrupt.recv() => *a,
+                _ = quit.recv() => *b,
+                _ = terminate.recv() => *c,
+            }
         }
     }
 
@@ -102,6 +129,24 @@ mod windows {
     /// Columns and rows of the terminal; not known on this system yet.
     pub fn terminal_size() -> Option<(u16, u16)> {
         None
+    }
+
+    /// The key by which a person ends a command.
+    pub struct Signals;
+
+    impl Signals {
+        /// From now on it does not end this program.
+        pub fn new() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Waits for the next one; the number that other systems have for it.
+        pub async fn next(&mut self) -> u8 {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            2
+        }
     }
 
     /// Changes of the terminal's size; none are told on this system yet.

@@ -1,5 +1,6 @@
 //! What answers HTTP: pages and API, put together from what this generation knows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use crate::clock::now;
 use crate::hub::{Entry, Hub, Peer};
 use crate::sessions::Broker;
 use crate::settings::Settings;
+use crate::upgrades::Upgrades;
 use crate::web::{self, Counts, UpgradeView, WebParts, WebState};
 
 /// The router of this generation.
@@ -22,14 +24,15 @@ pub async fn build(
     hub: &Arc<Hub>,
     broker: &Arc<Broker>,
     identity: PublicKey,
-    clients: bool,
+    upgrades: &Arc<Upgrades>,
 ) -> Result<Router> {
     if let Some(first) = web::password::first_account(store, &settings.data, now()).await? {
         let file = first.file.display();
         tracing::warn!(name = first.name, %file, "First account made; its password is in the file");
     }
-    let wanted = clients.then(|| settings.release.clone());
-    let links = Links { hub: hub.clone(), broker: broker.clone(), wanted };
+    let wanted = upgrades.has_clients().then(|| settings.release.clone());
+    let upgrades = upgrades.clone();
+    let links = Links { hub: hub.clone(), broker: broker.clone(), upgrades, wanted };
     let state = WebState::new(WebParts {
         store: store.clone(),
         hub: Arc::new(links),
@@ -50,6 +53,7 @@ pub async fn build(
 struct Links {
     hub: Arc<Hub>,
     broker: Arc<Broker>,
+    upgrades: Arc<Upgrades>,
     /// What clients ought to run; none when the package brings no programs for them.
     wanted: Option<Release>,
 }
@@ -73,9 +77,8 @@ impl web::Hub for Links {
         self.wanted.clone()
     }
 
-    fn upgrade(&self, _: AgentId) -> Option<UpgradeView> {
-        // What is known of it stands in the database.
-        None
+    fn upgrades(&self) -> HashMap<AgentId, UpgradeView> {
+        self.upgrades.views()
     }
 
     fn end_session(&self, id: SessionId, by: String) -> BoxFuture<'_, bool> {
@@ -93,6 +96,7 @@ impl web::Hub for Links {
     }
 
     fn agent_removed(&self, removed: AgentId) {
+        self.upgrades.left(removed);
         self.close(|peer| matches!(peer, Peer::Agent { id, .. } if *id == removed));
     }
 

@@ -142,6 +142,11 @@ impl Hub {
         lock(&self.links).get(&number).cloned()
     }
 
+    /// The link that new work of that agent goes over.
+    pub fn agent(&self, id: AgentId) -> Option<Arc<Entry>> {
+        lock(&self.agents).get(&id).cloned()
+    }
+
     /// The connected agents.
     pub fn agents(&self) -> Vec<Arc<Entry>> {
         lock(&self.agents).values().cloned().collect()
@@ -154,11 +159,6 @@ impl Hub {
             .filter(|entry| matches!(entry.peer, Peer::Console { operator: Some(_), .. }))
             .count();
         (lock(&self.agents).len(), consoles)
-    }
-
-    /// Tells when links come and go.
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
     }
 }
 

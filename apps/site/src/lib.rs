@@ -14,6 +14,7 @@ mod links;
 mod listen;
 mod neighbours;
 mod notes;
+mod patience;
 mod selftest;
 mod serve;
 mod sessions;

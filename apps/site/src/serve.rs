@@ -21,6 +21,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use crate::hub::{Entry, Hub, Peer};
 use crate::neighbours::Neighbours;
+use crate::patience::{self, Patience};
 use crate::selftest::SelfTest;
 use crate::sessions::{self, Broker};
 use crate::settings::Settings;
@@ -68,7 +69,7 @@ pub struct Site {
     /// Who takes part in the self-test.
     pub self_test: SelfTest,
     /// Brings clients to this version.
-    pub upgrades: Upgrades,
+    pub upgrades: Arc<Upgrades>,
     router: Router,
     http_open: watch::Sender<usize>,
 }
@@ -119,13 +120,12 @@ async fn build(settings: Settings) -> Result<Arc<Site>> {
         revision: settings.release.revision.0,
         generation: settings.generation.0,
     };
-    let upgrades = Upgrades::new(&settings);
+    let upgrades = Upgrades::new(&settings, &store);
     let hub = Hub::new();
     let neighbours = Neighbours::new(settings.run.clone(), settings.generation);
     let broker =
         Broker::new(store.clone(), settings.recordings(), ticket_key, hub.clone(), neighbours);
-    let router =
-        front::build(&settings, &store, &hub, &broker, identity, upgrades.has_clients()).await?;
+    let router = front::build(&settings, &store, &hub, &broker, identity, &upgrades).await?;
     Ok(Arc::new(Site {
         self_test: SelfTest::new()?,
         upgrades,
@@ -247,19 +247,25 @@ impl Site {
                 response
             },
         ));
+        let patience = Patience::default();
+        let watched = axum::middleware::from_fn_with_state(patience.clone(), patience::watch);
+        let router = router.layer(watched);
         let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(hyper_util::rt::TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(75));
+            .header_read_timeout(patience::KNOWN);
         builder
             .http2()
             .timer(hyper_util::rt::TokioTimer::new())
             .keep_alive_interval(Some(Duration::from_secs(30)));
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
-        if let Err(error) = connection.await {
-            tracing::debug!(%from, %error, "HTTP connection ended");
+        tokio::select! {
+            served = connection => if let Err(error) = served {
+                tracing::debug!(%from, %error, "HTTP connection ended");
+            },
+            () = patience.ends() => tracing::debug!(%from, "HTTP connection was idle for too long"),
         }
         self.http_open.send_modify(|open| *open -= 1);
     }

@@ -28,7 +28,8 @@ pub use inbox::{Gap, Inbox};
 pub use message::{
     AgentStatus, Bye, Close, ControlStream, EndOfInput, Exit, Finished, Message, MessageError,
     Migrate, MigrateReady, Moved, OpenApi, OpenSession, Opened, Ping, Pong, Refused, RefusedCode,
-    Resize, Resume, SendFrom, Signal, StartSession, UpgradeAvailable, Welcome,
+    Resize, Resume, SendFrom, Signal, SignalTaken, StartSession, Uninstalled, UpgradeAvailable,
+    Welcome,
 };
 pub use outbox::{Chunk, Outbox, OutboxError, Snapshot};
 pub use sign::{BadSeed, SigningKey, verify};

@@ -172,6 +172,14 @@ messages! {
     13 Signal {
         /// Number of the signal.
         1 number: u8,
+        /// Which of the session's signals it is, counted from 1. It is sent again on each new leg
+        /// until [`SignalTaken`] names it or a later one, and the agent skips what it has had.
+        2 serial: Option<u32>,
+    }
+    /// Agent → console: the remote process got the signals up to this one.
+    14 SignalTaken {
+        /// The last one.
+        1 serial: u32,
     }
     /// First on the stream that speaks of the link itself; opened by whoever dialled.
     20 ControlStream {}
@@ -213,7 +221,12 @@ messages! {
         3 text: String,
         /// Percent of the phase.
         4 percent: u8,
+        /// After `failed`: whether the site may offer it again by itself; it may when this is absent.
+        5 again: Option<bool>,
     }
+    /// Agent → site: this Jump Client is taken off its endpoint. The site answers [`Bye`] when it has
+    /// written that down.
+    28 Uninstalled {}
     /// First on a stream that carries HTTP/1.1 from then on.
     30 OpenApi {}
     /// Site → client after the proofs: who you are to me.

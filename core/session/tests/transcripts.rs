@@ -12,8 +12,9 @@ use model::{AgentId, OperatorId, PublicKey, SessionId, Timestamp};
 use sluis_core_session::{
     AgentStatus, Bye, Channel, ClientHello, Close, ControlStream, EndOfInput, Exit, Finished,
     Frame, Message, Migrate, MigrateReady, Moved, OpenApi, OpenSession, Opened, Ping, Pong,
-    Refused, RefusedCode, Resize, Resume, SendFrom, Signal, SigningKey, SiteHello, StartSession,
-    Ticket, UpgradeAvailable, Welcome, decode, encode_ack, encode_data, encode_message,
+    Refused, RefusedCode, Resize, Resume, SendFrom, Signal, SignalTaken, SigningKey, SiteHello,
+    StartSession, Ticket, Uninstalled, UpgradeAvailable, Welcome, decode, encode_ack, encode_data,
+    encode_message,
 };
 
 const EXPORTER: [u8; 32] = [0xee; 32];
@@ -298,6 +299,14 @@ fn every_message() -> Vec<Message> {
         version: "1.1.0".into(),
         text: String::new(),
         percent: 40,
+        again: None,
+    };
+    let failed = AgentStatus {
+        phase: "failed".into(),
+        text: "it was put back".into(),
+        percent: 0,
+        again: Some(false),
+        ..status.clone()
     };
     vec![
         open_session().into(),
@@ -314,7 +323,9 @@ fn every_message() -> Vec<Message> {
         Finished {}.into(),
         Close {}.into(),
         Moved {}.into(),
-        Signal { number: 2 }.into(),
+        Signal { number: 2, serial: None }.into(),
+        Signal { number: 15, serial: Some(1) }.into(),
+        SignalTaken { serial: 1 }.into(),
         ControlStream {}.into(),
         Ping { number: 1 }.into(),
         Pong { number: 1 }.into(),
@@ -323,6 +334,8 @@ fn every_message() -> Vec<Message> {
         Bye {}.into(),
         upgrade.into(),
         status.into(),
+        failed.into(),
+        Uninstalled {}.into(),
         OpenApi {}.into(),
         welcome().into(),
     ]

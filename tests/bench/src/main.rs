@@ -5,6 +5,7 @@
 
 mod crowd;
 mod fleet;
+mod footprint;
 mod process;
 mod reload;
 mod sessions;
@@ -17,7 +18,7 @@ use clap::Parser;
 /// Measures Sluis against OpenSSH, nginx and HAProxy on this machine.
 #[derive(Parser)]
 struct Arguments {
-    /// Only these: sessions, crowd, fleet, update, reload
+    /// Only these: sessions, crowd, fleet, footprint, update, reload
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Idle agents to connect
@@ -43,6 +44,9 @@ fn main() -> Result<()> {
     }
     if wanted("fleet") {
         fleet::measure(arguments.agents)?;
+    }
+    if wanted("footprint") {
+        footprint::measure()?;
     }
     if wanted("update") {
         update::measure()?;

@@ -285,6 +285,7 @@ impl Appliance {
         let mut child = profile
             .console()
             .args(["login", &self.address.to_string(), "--user", "admin", "--password-stdin"])
+            .args(["--console-name", name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

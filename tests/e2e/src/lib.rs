@@ -7,6 +7,7 @@
 pub mod appliance;
 pub mod bad;
 pub mod bins;
+pub mod browser;
 pub mod clock;
 pub mod control;
 pub mod live;

@@ -14,7 +14,7 @@ use model::{Generation, PublicKey, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::bins::program;
+use crate::bins::{client_program, program};
 use crate::control;
 
 /// One site with the generations that run on its data.
@@ -308,13 +308,30 @@ impl Rig {
         })
     }
 
+    /// Stops the agents that run, as a service manager does.
+    pub fn stop_clients(&mut self) {
+        for child in &self.clients {
+            let pid = rustix::process::Pid::from_child(child);
+            // One that has ended already needs no signal.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        for mut child in self.clients.drain(..) {
+            let _ = child.wait();
+        }
+    }
+
+    /// The process that keeps the agent that was started last.
+    pub fn last_client(&self) -> Option<u32> {
+        self.clients.last().map(Child::id)
+    }
+
     /// Enrols an agent and lets it run.
     ///
     /// # Errors
     /// When it cannot enrol.
     pub fn agent(&mut self, name: &str, token: &str) -> Result<PathBuf> {
         let data = self.path(&format!("agent-{name}"));
-        let enrolled = Command::new(program("sluis-agent"))
+        let enrolled = Command::new(client_program("sluis-agent"))
             .arg("enrol")
             .args(["--site", &self.address().to_string()])
             .args(["--site-key", &self.identity()?.to_string()])
@@ -324,7 +341,7 @@ impl Rig {
             .output()?;
         ensure!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
         let log = fs::File::create(self.path(&format!("agent-{name}.log")))?;
-        let child = Command::new(program("sluis-agent"))
+        let child = Command::new(client_program("sluis-agent"))
             .arg("run")
             .arg("--data")
             .arg(&data)

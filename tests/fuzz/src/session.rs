@@ -174,6 +174,7 @@ pub mod seeds {
             Exit { status: None, signal: Some(9), offset: 1 << 40, reason: Some("gone".into()) }
                 .into(),
             AgentStatus {
+                again: Some(true),
                 phase: "proving".into(),
                 version: "1.1.0".into(),
                 text: String::new(),

@@ -44,6 +44,22 @@ pub struct Check {
 
 impl HtmlSafe for Check {}
 
+/// Many things of which exactly one is chosen, as a list that opens.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "select.html")]
+pub struct Select {
+    /// What the form posts it as; unique on its page.
+    pub name: &'static str,
+    /// What is asked.
+    pub label: &'static str,
+    /// The things; their hints are not shown.
+    pub options: &'static [Choosable],
+    /// The value of the one that is chosen at first; none when it is no value of theirs.
+    pub chosen: String,
+}
+
+impl HtmlSafe for Select {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +73,8 @@ mod tests {
         let html =
             Choice { name: "mode", label: "Mode", options: OPTIONS, chosen: "b" }.to_string();
         assert!(html.contains("value=\"b\" checked") && !html.contains("value=\"a\" checked"));
+        let select = Select { name: "s", label: "S", options: OPTIONS, chosen: "a".into() };
+        assert!(select.to_string().contains("<option value=\"a\" selected>A</option>"));
         let check = |ticked| Check { name: "c", label: "C", hint: "", ticked }.to_string();
         assert!(check(true).contains("checked") && !check(false).contains("checked"));
     }

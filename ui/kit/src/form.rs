@@ -32,6 +32,8 @@ pub enum FieldKind {
     NewPassword,
     /// A whole number.
     Number,
+    /// A day; the form posts it as `2026-11-21`.
+    Day,
 }
 
 impl FieldKind {
@@ -40,12 +42,13 @@ impl FieldKind {
             // A number too: a browser throws away what is no number, and then nobody sees it.
             Self::Text | Self::Username | Self::Number => "text",
             Self::CurrentPassword | Self::NewPassword => "password",
+            Self::Day => "date",
         }
     }
 
     fn autocomplete(self) -> &'static str {
         match self {
-            Self::Text | Self::Number => "off",
+            Self::Text | Self::Number | Self::Day => "off",
             Self::Username => "username",
             Self::CurrentPassword => "current-password",
             Self::NewPassword => "new-password",

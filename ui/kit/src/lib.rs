@@ -30,7 +30,7 @@ mod widgets;
 mod words;
 
 pub use assets::{CONTENT_SECURITY_POLICY, css, script};
-pub use choice::{Check, Choice, Choosable};
+pub use choice::{Check, Choice, Choosable, Select};
 pub use confirm::Confirm;
 pub use form::{Csrf, CsrfInput, Field, FieldKind};
 pub use layout::{Body, Frame, Page, Refresh, Samples, Tab, Variant, Viewer};

@@ -5,7 +5,6 @@ use model::{PackageKind, SessionKind};
 
 use crate::account::{PasswordFault, SignInRefused};
 use crate::layout::Variant;
-use crate::words::duration;
 
 /// Language of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,11 +46,12 @@ pub const SIGN_IN: &str = "Sign in";
 pub const NAME: &str = "Name";
 pub const PASSWORD: &str = "Password";
 pub const PASSWORD_OLD: &str = "Current password";
+pub const PASSWORD_GIVEN: &str = "The one that you just signed in with.";
 pub const PASSWORD_NEW: &str = "New password";
 pub const PASSWORD_AGAIN: &str = "New password again";
 pub const CHOOSE_PASSWORD: &str = "Choose your password";
 pub const CHANGE_PASSWORD: &str = "Change password";
-pub const LOCKED: &str = "This account is locked.";
+pub const CANCEL: &str = "Cancel";
 
 /// Whose accounts the sign-in form takes: those of the two interfaces are separate.
 pub fn accounts_of(variant: Variant) -> &'static str {
@@ -65,14 +65,7 @@ pub fn accounts_of(variant: Variant) -> &'static str {
 pub fn sign_in_refused(why: SignInRefused) -> String {
     match why {
         SignInRefused::Wrong => {
-            "No account has this name and password. Check both, and that Caps Lock is off.".into()
-        }
-        SignInRefused::Locked(length) => format!(
-            "There were too many wrong passwords. Try again in {}, or ask an administrator to reset the password.",
-            duration(length)
-        ),
-        SignInRefused::Disabled => {
-            "This account is disabled. Ask an administrator to enable it.".into()
+            "No account has this name and password. Check both, and that Caps Lock is off. After several wrong passwords an account takes none for some minutes; an administrator can reset it.".into()
         }
         SignInRefused::Over => "You are signed out. Sign in to go on.".into(),
         SignInRefused::Stale => {

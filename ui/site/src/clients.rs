@@ -1,9 +1,16 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::{AgentId, ClientState, PublicKey, Release, Timestamp};
-use ui_kit::{Badge, Body, Moment, Samples, Tone, url::site as url};
+use ui_kit::{Badge, Body, Moment, Refresh, Samples, Tone, url::site as url};
 
 use crate::{samples, text};
+
+/// How often a list that is looked at is asked for again, in seconds.
+pub(crate) const LOOK_AGAIN_S: u32 = 5;
+/// A list of more clients than this is a long answer,
+const MANY: usize = 500;
+/// so it is asked for less often.
+const LOOK_AGAIN_MANY_S: u32 = 60;
 
 /// How a Jump Client keeps in touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +24,8 @@ pub enum Mode {
 /// What is known of an upgrade that a Jump Client waits for, makes or failed.
 #[derive(Debug, Clone, Default)]
 pub struct UpgradeFacts {
-    /// Its place in the upgrade queue, from 1.
-    pub position: Option<usize>,
+    /// Its place in the upgrade queue, from 1, and how many wait there.
+    pub position: Option<(usize, usize)>,
     /// How far it is, in words; may be empty.
     pub progress: String,
     /// Why the last try failed; may be empty.
@@ -94,6 +101,7 @@ struct Row {
 #[template(path = "clients.html")]
 pub struct Clients {
     rows: Vec<Row>,
+    look_again_s: u32,
     summary: Vec<Badge>,
     may_enrol: bool,
 }
@@ -105,6 +113,7 @@ impl Clients {
     pub fn new(clients: Vec<ClientFacts>, may_enrol: bool, now: Timestamp) -> Self {
         Self {
             summary: summary(&clients),
+            look_again_s: if clients.len() > MANY { LOOK_AGAIN_MANY_S } else { LOOK_AGAIN_S },
             rows: clients.into_iter().map(|client| row(client, now)).collect(),
             may_enrol,
         }
@@ -142,6 +151,10 @@ fn row(client: ClientFacts, now: Timestamp) -> Row {
 impl Body for Clients {
     fn title(&self) -> String {
         text::CLIENTS.to_owned()
+    }
+
+    fn refresh(&self) -> Option<Refresh> {
+        Some(Refresh::Parts(self.look_again_s))
     }
 }
 

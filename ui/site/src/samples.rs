@@ -68,7 +68,7 @@ pub fn clients() -> Vec<ClientFacts> {
         },
         ClientFacts {
             release: old.clone(),
-            upgrade: UpgradeFacts { position: Some(3), ..UpgradeFacts::default() },
+            upgrade: UpgradeFacts { position: Some((3, 17)), ..UpgradeFacts::default() },
             ..client(7, "web-01", "Web", ClientState::UpgradePending)
         },
         ClientFacts {

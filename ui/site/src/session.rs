@@ -3,8 +3,11 @@ use std::time::Duration;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::{Generation, Timestamp};
-use ui_kit::{Badge, Body, Moment, Samples, duration, size, url::site as url};
+use ui_kit::{
+    Badge, Body, Confirm, Csrf, Link, Moment, Refresh, Samples, duration, size, url::site as url,
+};
 
+use crate::clients::LOOK_AGAIN_S;
 use crate::session_table::{interruptions, kind, outcome};
 use crate::{RecordingFacts, SessionFacts, samples, text};
 
@@ -73,7 +76,7 @@ pub struct Session {
     id: String,
     recording: Option<RecordingPart>,
     legs: Vec<LegRow>,
-    live: bool,
+    end: Option<String>,
 }
 
 impl HtmlSafe for Session {}
@@ -100,10 +103,23 @@ impl Session {
             id: session.id.to_string(),
             recording: recording.map(recording_part),
             legs: legs.into_iter().map(leg_row).collect(),
-            live: !over,
+            end: (!over).then(|| url::SessionEnd(session.id).to_string()),
             operator: session.operator,
             endpoint: session.endpoint,
         }
+    }
+}
+
+/// Asks before a session is ended.
+pub fn end_session(session: &SessionFacts, csrf: Csrf) -> Confirm {
+    Confirm {
+        question: text::end_session(&text::session_title(&session.operator, &session.endpoint)),
+        effects: text::end_session_effects(),
+        csrf,
+        action: url::SessionEnd(session.id).to_string(),
+        word: text::END_SESSION,
+        danger: true,
+        back: Link { href: url::Session(session.id).to_string(), word: text::CANCEL.to_owned() },
     }
 }
 
@@ -131,6 +147,10 @@ fn leg_row(leg: LegFacts) -> LegRow {
 impl Body for Session {
     fn title(&self) -> String {
         self.title.clone()
+    }
+
+    fn refresh(&self) -> Option<Refresh> {
+        self.end.is_some().then_some(Refresh::Parts(LOOK_AGAIN_S))
     }
 }
 

@@ -105,8 +105,141 @@ pub fn client_state(state: ClientState) -> &'static str {
     }
 }
 
-pub fn upgrade_position(position: usize) -> String {
-    format!("Position {position} in the upgrade queue")
+pub const CONSOLES: &str = "Consoles";
+pub const TOKENS: &str = "API tokens";
+pub const AUDIT: &str = "Audit log";
+pub const ENROLMENT_TOKENS: &str = "Enrolment tokens";
+pub const EDIT_CLIENT: &str = "Edit Jump Client";
+pub const REMOVE: &str = "Remove";
+pub const REVOKE: &str = "Revoke";
+pub const WITHDRAW: &str = "Withdraw";
+pub const END_SESSION: &str = "End session";
+pub const CLIENT_NAME_HINT: &str = "What people type: sluis jump NAME.";
+pub const GROUP_OF_CLIENT_HINT: &str = "For finding it among many.";
+pub const WHO: &str = "Who";
+pub const WHO_HINT: &str = "A name, in full.";
+pub const ABOUT_WHAT: &str = "About";
+pub const ABOUT_WHAT_HINT: &str = "Part of a name or id.";
+pub const DONE: &str = "What";
+pub const FIRST_DAY: &str = "First day (UTC)";
+pub const LAST_DAY: &str = "Last day (UTC)";
+pub const DAY_FAULT: &str = "This is not a day. Type it as 2026-11-21.";
+pub const THE_SITE: &str = "The site";
+pub const VALID: &str = "Valid";
+pub const EXPIRED: &str = "Expired";
+pub const REVOKED: &str = "Revoked";
+pub const ADD_TOKEN: &str = "Create API token";
+pub const TOKEN_FOR: &str = "What it is for";
+pub const TOKEN_FOR_HINT: &str = "For you and the audit log, such as “backup script”.";
+pub const TOKEN_HOURS_HINT: &str = "For how many hours from now it works; 8784 is a year.";
+
+/// `3rd of 17 in the upgrade queue`.
+pub fn upgrade_position((position, of): (usize, usize)) -> String {
+    format!("{} of {of} in the upgrade queue", ordinal(position))
+}
+
+/// `1st`, `2nd`, `3rd`, `11th`.
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+pub fn remove_client(name: &str) -> String {
+    format!("Remove the Jump Client {name}?")
+}
+
+pub fn remove_client_effects(name: &str) -> Vec<String> {
+    vec![
+        format!("{name} leaves the list, its connection ends, and its agent can no longer connect. To bring it back, enrol the agent anew."),
+        "Its sessions, recordings and lines of the audit log stay. The agent itself stays on the endpoint: take it off there with sluis-agent unenrol.".to_owned(),
+        "This cannot be undone.".to_owned(),
+    ]
+}
+
+pub fn revoke_console(name: &str, operator: &str) -> String {
+    format!("Revoke the console {name} of {operator}?")
+}
+
+pub fn revoke_console_effects(operator: &str) -> Vec<String> {
+    vec![
+        "It is disconnected at once, and opens no session any more.".to_owned(),
+        format!(
+            "{operator} can register it again with sluis login. Sessions that run on it end when they are closed."
+        ),
+    ]
+}
+
+pub fn revoke_token(name: &str) -> String {
+    format!("Revoke the API token “{name}”?")
+}
+
+pub fn revoke_token_effects() -> Vec<String> {
+    vec!["Whatever uses it is refused from now on. This cannot be undone; create another one instead.".to_owned()]
+}
+
+pub fn withdraw_enrolment(name: &str) -> String {
+    format!("Withdraw the enrolment token “{name}”?")
+}
+
+pub fn withdraw_enrolment_effects() -> Vec<String> {
+    vec![
+        "No Jump Client can enrol with it any more.".to_owned(),
+        "Those that did so already stay.".to_owned(),
+    ]
+}
+
+pub fn end_session(title: &str) -> String {
+    format!("End the session of {title}?")
+}
+
+pub fn end_session_effects() -> Vec<String> {
+    vec![
+        "Its remote process is ended. Work that was not saved on the endpoint may be lost."
+            .to_owned(),
+        "Its recording stays.".to_owned(),
+    ]
+}
+
+pub fn console_state(revoked: bool, over: bool) -> &'static str {
+    match (revoked, over) {
+        (true, _) => REVOKED,
+        (false, true) => EXPIRED,
+        (false, false) => VALID,
+    }
+}
+
+/// What was done, in words; the name of the action itself when it is that of a later version.
+pub fn audit_action(action: &str) -> String {
+    let words = match action {
+        "operator.created" => "Added a user",
+        "operator.changed" => "Changed a user",
+        "operator.disabled" => "Disabled a user",
+        "operator.enabled" => "Enabled a user",
+        "operator.password" => "Set a password",
+        "operator.login" => "Signed in",
+        "operator.login-failed" => "Wrong password",
+        "console.registered" => "Registered a console",
+        "console.revoked" => "Revoked a console",
+        "api-token.created" => "Created an API token",
+        "api-token.revoked" => "Revoked an API token",
+        "enrolment-token.created" => "Created an enrolment token",
+        "enrolment-token.revoked" => "Withdrew an enrolment token",
+        "jump-client.enrolled" => "Enrolled",
+        "jump-client.changed" => "Edited a Jump Client",
+        "jump-client.removed" => "Removed a Jump Client",
+        "jump-client.uninstalled" => "Was uninstalled",
+        "session.opened" => "Opened a session",
+        "session.ended" => "Session ended",
+        "recording.read" => "Downloaded a recording",
+        other => other,
+    };
+    words.to_owned()
 }
 
 pub fn upgrade_failed(reason: &str, next: Option<Timestamp>) -> String {

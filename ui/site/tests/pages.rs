@@ -5,10 +5,12 @@ mod golden;
 
 use std::path::Path;
 
-use model::OperatorId;
+use model::{AgentId, ConsoleId, OperatorId};
 use sluis_ui_site::{
-    About, Account, Client, Clients, Enrol, Enrolled, Recordings, Session, Sessions, Tab, UserAdd,
-    Users, disable_user, reset_user,
+    About, Account, ApiTokenAdd, ApiTokenMade, ApiTokens, Audit, Client, ClientEdit, Clients,
+    Consoles, Enrol, Enrolled, EnrolmentTokens, Recordings, Session, Sessions, Tab, UserAdd, Users,
+    disable_user, remove_client, reset_user, revoke_api_token, revoke_console,
+    withdraw_enrolment_token,
 };
 use ui_kit::account::FirstPassword;
 use ui_kit::{Body, Csrf, ErrorPage, Flash, Samples, Shell, SignedIn};
@@ -46,6 +48,13 @@ fn every_page_looks_as_agreed() {
     all.extend(pages::<Users>("users", Tab::Users));
     all.extend(pages::<UserAdd>("user-add", Tab::Users));
     all.extend(pages::<FirstPassword>("first-password", Tab::Users));
+    all.extend(pages::<ClientEdit>("client-edit", Tab::Clients));
+    all.extend(pages::<EnrolmentTokens>("enrolment-tokens", Tab::Clients));
+    all.extend(pages::<Consoles>("consoles", Tab::Consoles));
+    all.extend(pages::<ApiTokens>("api-tokens", Tab::Tokens));
+    all.extend(pages::<ApiTokenAdd>("api-token-add", Tab::Tokens));
+    all.extend(pages::<ApiTokenMade>("api-token-made", Tab::Tokens));
+    all.extend(pages::<Audit>("audit", Tab::Audit));
     all.extend(pages::<About>("about", Tab::About));
     all.extend(
         Account::samples()
@@ -55,6 +64,14 @@ fn every_page_looks_as_agreed() {
     let id = OperatorId::from_bytes([2; 16]);
     all.push(("user-disable".into(), shell().page(Tab::Users, &disable_user(id, "ada", csrf()))));
     all.push(("user-reset".into(), shell().page(Tab::Users, &reset_user(id, "ada", csrf()))));
+    let confirm = |name: &str, tab, body: &ui_kit::Confirm| (name.into(), shell().page(tab, body));
+    let (agent, console) = (AgentId::from_bytes([1; 16]), ConsoleId::from_bytes([3; 16]));
+    all.push(confirm("client-remove", Tab::Clients, &remove_client(agent, "kiosk-3", csrf())));
+    let asked = revoke_console(console, "ada-laptop", "ada", csrf());
+    all.push(confirm("console-revoke", Tab::Consoles, &asked));
+    all.push(confirm("api-token-revoke", Tab::Tokens, &revoke_api_token("id", "script", csrf())));
+    let asked = withdraw_enrolment_token("id", "web servers", csrf());
+    all.push(confirm("enrolment-token-withdraw", Tab::Clients, &asked));
     let mut operator = shell();
     operator.who = Some(SignedIn { name: "ada".into(), admin: false, csrf: csrf() });
     operator.flash = Some(Flash::failed("This page is for administrators. Ask one for leave."));
@@ -81,7 +98,7 @@ fn a_person_can_tell_the_states_of_clients_apart() {
         "Disabled by its user",
         "Uninstalled",
         "Upgrade Pending",
-        "Position 3 in the upgrade queue",
+        "3rd of 17 in the upgrade queue",
         "Upgrading",
         "42 % of 3.1 MB",
         "Upgrade failed",
@@ -118,6 +135,10 @@ fn names_never_reach_a_page_unescaped() {
         sample::<Users>("long").to_string(),
         sample::<Enrolled>("long").to_string(),
         sample::<Account>("long").to_string(),
+        sample::<Consoles>("long").to_string(),
+        sample::<ApiTokens>("long").to_string(),
+        sample::<EnrolmentTokens>("long").to_string(),
+        sample::<Audit>("long").to_string(),
     ] {
         assert!(!html.contains("<b>") && !html.contains("-\"east\"-"), "{html}");
         assert!(html.contains("&#60;b&#62;&#38;amp;"), "{html}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::session::{Channel, Frame, Message, RefusedCode};
+use ::session::{Channel, Frame, Message, RefusedCode, SignalTaken};
 use link::{Current, LinkError, Reader, Writer, newer_link};
 use terminal::Size;
 use tokio::sync::watch;
@@ -189,7 +189,7 @@ fn heard(session: &Session, go: &watch::Sender<bool>, message: Message) -> Resul
             session.state().input_end = Some(end.offset);
             let _ = session.to_process.send(ToProcess::End(end.offset));
         }
-        Message::Signal(signal) => session.control.send_signal(signal.number),
+        Message::Signal(signal) => session.signal(signal.number, signal.serial),
         Message::Close(_) => session.control.hang_up(),
         Message::Finished(_) => return Ok(Some(End::Over)),
         Message::Moved(_) => return Ok(Some(End::Elsewhere)),
@@ -211,10 +211,24 @@ async fn send(session: Arc<Session>, writer: Writer, mut told: watch::Receiver<b
     if told.wait_for(|told| *told).await.is_err() {
         return;
     }
-    let mut exit_sent = false;
+    let (mut exit_sent, mut signals_told) = (false, 0);
     loop {
+        if told.has_changed().unwrap_or(false) {
+            // Another console's leg is behind the site: it may not have heard.
+            told.mark_unchanged();
+            signals_told = 0;
+        }
         let wake = session.wake.notified();
-        let next = session.state().outbox.take();
+        let (next, taken) = {
+            let mut state = session.state();
+            (state.outbox.take(), state.signals_taken)
+        };
+        if taken > signals_told {
+            signals_told = taken;
+            if writer.message(SignalTaken { serial: taken }).await.is_err() {
+                return;
+            }
+        }
         let sent = match next {
             Some((offset, chunk)) => {
                 exit_sent = false;

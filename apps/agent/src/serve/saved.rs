@@ -66,6 +66,8 @@ pub(super) struct SavedSession {
     process: String,
     #[n(11)]
     descriptors: u32,
+    #[n(12)]
+    signals_taken: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -121,6 +123,7 @@ fn save_one(session: &Session, descriptors: usize) -> Result<SavedSession> {
         exited: state.exit.is_some().then_some(true),
         process: serde_json::to_string(&session.control.describe())?,
         descriptors: u32::try_from(descriptors).unwrap_or(u32::MAX),
+        signals_taken: Some(state.signals_taken),
     })
 }
 
@@ -162,6 +165,7 @@ fn read_one(saved: SavedSession, rest: &mut impl Iterator<Item = Handle>) -> Res
         input_end: saved.input_end,
         ended,
         exit,
+        signals_taken: saved.signals_taken.unwrap_or(0),
         broken: Some(tokio::time::Instant::now()),
         over: false,
     };

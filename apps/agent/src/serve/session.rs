@@ -64,6 +64,8 @@ pub struct State {
     pub ended: Option<SessionOutcome>,
     /// How the remote process ended, when all its output is in the outbox.
     pub exit: Option<Exit>,
+    /// The last signal that the process got, by its serial; 0 before the first.
+    pub signals_taken: u32,
     /// When the last leg broke.
     pub broken: Option<Instant>,
     /// Everything has arrived, or nobody wants it any more.
@@ -93,6 +95,7 @@ impl Origin {
             input_end: None,
             ended: None,
             exit: None,
+            signals_taken: 0,
             broken: None,
             over: false,
         };
@@ -142,6 +145,23 @@ impl Session {
                 .broken
                 .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
         }
+    }
+
+    /// Sends the process a signal that it has not had yet.
+    ///
+    /// While the session is being carried over it is passed over: it is not taken, so the console
+    /// sends it again.
+    pub fn signal(&self, number: u8, serial: Option<u32>) {
+        let mut state = self.state();
+        if *self.frozen.borrow() {
+            return;
+        }
+        if serial.is_none_or(|serial| serial > state.signals_taken) {
+            self.control.send_signal(number);
+        }
+        state.signals_taken = state.signals_taken.max(serial.unwrap_or(0));
+        drop(state);
+        self.wake.notify_one();
     }
 
     /// Notes how the remote process ended; all its output is in the outbox.

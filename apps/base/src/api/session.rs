@@ -21,17 +21,13 @@ pub async fn login(
     Json(input): Json<Login>,
 ) -> Result<Json<Value>, Problem> {
     let account = base.accounts.sign_in(&input.name, &input.password, host::now()).await;
-    let account = account.map_err(|refused| match refused {
-        Refused::Wrong => Problem::new(
+    // One answer for all: that an account is locked would tell that there is one.
+    let account = account.map_err(|(Refused::Wrong | Refused::Locked(_))| {
+        Problem::new(
             StatusCode::UNAUTHORIZED,
-            "Name or password are wrong.",
+            "Name or password are wrong, or the account takes no password for some minutes after several wrong ones.",
             "Try again, or let another administrator reset the password.",
-        ),
-        Refused::Locked(until) => Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            format!("The account is locked until {until} after too many wrong passwords."),
-            "Wait until then, or let another administrator reset the password.",
-        ),
+        )
     })?;
     let token = base.signed_in.begin(&account.name, host::now());
     Ok(Json(json!({ "token": token, "must_change_password": account.must_change_password })))

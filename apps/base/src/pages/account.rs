@@ -48,9 +48,9 @@ pub async fn sign_in(
                 signed_in(&token, url::Status)
             }
         }
-        Err(Refused::Wrong) => refused(&base, &input.name, SignInRefused::Wrong),
-        Err(Refused::Locked(until)) => {
-            refused(&base, &input.name, SignInRefused::Locked(until.since(now)))
+        // That an account is locked would tell that there is one.
+        Err(Refused::Wrong | Refused::Locked(_)) => {
+            refused(&base, &input.name, SignInRefused::Wrong)
         }
     }
 }
@@ -76,7 +76,7 @@ pub async fn sign_out(
 
 /// `GET /appliance/password`
 pub async fn password(AnyViewer { viewer, must_change }: AnyViewer) -> Response {
-    let page = PasswordChange::new(Variant::Appliance, viewer.csrf(), CHARS_MIN);
+    let page = PasswordChange::new(Variant::Appliance, &viewer.name, viewer.csrf(), CHARS_MIN);
     if must_change { viewer.alone(&page.forced()) } else { viewer.aside(&page) }
 }
 
@@ -102,7 +102,8 @@ pub async fn change_password(
     } else {
         PasswordFault::Differ
     };
-    let page = PasswordChange::new(Variant::Appliance, viewer.csrf(), CHARS_MIN).wrong(fault);
+    let page = PasswordChange::new(Variant::Appliance, &viewer.name, viewer.csrf(), CHARS_MIN)
+        .wrong(fault);
     let shown = if must_change { viewer.alone(&page.forced()) } else { viewer.aside(&page) };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response())
 }

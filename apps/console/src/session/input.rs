@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::session::Channel;
 
@@ -6,10 +7,15 @@ use super::state::State;
 use crate::os;
 use crate::stdio::Input;
 
+/// How long the last word may take to go out when the operator leaves in a hurry.
+const LEAVE: Duration = Duration::from_millis(500);
+
 /// Reads what the operator types, and the terminal's size when it changes.
 pub fn start(state: Arc<State>, on_terminal: bool) {
     if on_terminal {
         tokio::spawn(watch_size(state.clone()));
+    } else {
+        tokio::spawn(pass_signals_on(state.clone()));
     }
     tokio::spawn(read(state));
 }
@@ -21,6 +27,23 @@ async fn watch_size(state: Arc<State>) {
         state.inner().size = os::terminal_size();
         state.wake.notify_one();
     }
+}
+
+/// Passes signals on to the remote process; on a terminal in raw mode they are typed instead.
+///
+/// The second one within a command ends it: the first may not have been heard by the process, or
+/// the endpoint is away.
+async fn pass_signals_on(state: Arc<State>) {
+    let Ok(mut signals) = os::Signals::new() else { return };
+    let first = signals.next().await;
+    state.inner().signal(first);
+    state.wake.notify_one();
+    let second = signals.next().await;
+    state.inner().close = true;
+    state.wake.notify_one();
+    eprintln!("sluis: the remote command is ended");
+    tokio::time::sleep(LEAVE).await;
+    std::process::exit(128 + i32::from(second));
 }
 
 async fn read(state: Arc<State>) {

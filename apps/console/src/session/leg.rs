@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::session::{EndOfInput, Exit, Finished, Frame, Message, RefusedCode, Resize};
+use ::session::{Close, EndOfInput, Exit, Finished, Frame, Message, RefusedCode, Resize};
 use anyhow::anyhow;
 use link::{Current, LinkError, Reader, Received, Writer, newer_link};
 use tokio::sync::watch;
@@ -22,6 +22,9 @@ const ACK_AFTER: Duration = Duration::from_millis(100);
 
 /// How long the last word may take to go out.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How soon a signal that nobody took is sent again on the same leg.
+const SIGNAL_AGAIN: Duration = Duration::from_secs(2);
 
 /// Between tries on a link that refuses for a passing reason.
 const RETRY: Duration = Duration::from_millis(200);
@@ -222,6 +225,10 @@ fn heard(state: &State, go: &watch::Sender<u64>, message: Message, link: u64) ->
             state.wake.notify_one();
             None
         }
+        Message::SignalTaken(taken) => {
+            state.inner().signals_taken(taken.serial);
+            None
+        }
         Message::Moved(_) => Some(End::Resume { after: link }),
         Message::Refused(refused) => Some(match refused.reason() {
             RefusedCode::Moved => End::Resume { after: link },
@@ -244,19 +251,35 @@ async fn show(
     shown.map_err(|error| anyhow!("output cannot be shown: {error}").into())
 }
 
-/// Sends input, the terminal's size and the end of input.
+/// Sends input, signals, the terminal's size and the end of input.
 async fn send(state: Arc<State>, writer: Writer, mut told: watch::Receiver<u64>) {
     if told.wait_for(|times| *times > 0).await.is_err() {
         return;
     }
-    let (mut end_sent, mut size_sent) = (false, None);
+    let (mut end_sent, mut size_sent, mut signal_sent) = (false, None, 0);
     loop {
         if told.has_changed().unwrap_or(false) {
             // Another agent's leg is behind the site: it has heard neither.
             told.mark_unchanged();
-            (end_sent, size_sent) = (false, None);
+            (end_sent, size_sent, signal_sent) = (false, None, 0);
         }
         let wake = state.wake.notified();
+        let (signal, close) = {
+            let inner = state.inner();
+            (inner.signal_after(signal_sent), inner.close)
+        };
+        if let Some(signal) = signal {
+            signal_sent = signal.serial.unwrap_or(signal_sent);
+            if writer.message(signal).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        if close {
+            // The last word: what was typed is of no use any more.
+            let _ = writer.message(Close {}).await;
+            return;
+        }
         let (resized, next, end) = {
             let mut inner = state.inner();
             let resized = inner.size.filter(|size| Some(*size) != size_sent);
@@ -281,7 +304,10 @@ async fn send(state: Arc<State>, writer: Writer, mut told: watch::Receiver<u64>)
                 writer.message(EndOfInput { offset }).await
             }
             (None, None, _) => {
-                wake.await;
+                // A signal that was not taken came while the session was carried over.
+                if tokio::time::timeout(SIGNAL_AGAIN, wake).await.is_err() {
+                    signal_sent = 0;
+                }
                 continue;
             }
         };

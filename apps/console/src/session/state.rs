@@ -1,6 +1,7 @@
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ::session::{Inbox, Opened, Outbox, Resume};
+use ::session::{Inbox, Opened, Outbox, Resume, Signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,8 +29,37 @@ pub struct Inner {
     pub input_end: Option<u64>,
     /// The terminal's size, when it changed since the session began.
     pub size: Option<(u16, u16)>,
+    /// Signals that the remote process is not known to have got, oldest first.
+    pub signals: VecDeque<Signal>,
+    /// How many there were.
+    signal_count: u32,
+    /// The operator wants to leave: the remote process is to be ended.
+    pub close: bool,
     /// When the last leg broke.
     pub broken: Option<Instant>,
+}
+
+/// Signals that are kept at most; who sends more gets the first ones delivered.
+const SIGNALS_MAX: usize = 64;
+
+impl Inner {
+    /// Keeps a signal until the agent says that the process got it.
+    pub fn signal(&mut self, number: u8) {
+        if self.signals.len() < SIGNALS_MAX {
+            self.signal_count += 1;
+            self.signals.push_back(Signal { number, serial: Some(self.signal_count) });
+        }
+    }
+
+    /// The process got the signals up to that one.
+    pub fn signals_taken(&mut self, serial: u32) {
+        self.signals.retain(|signal| signal.serial > Some(serial));
+    }
+
+    /// The oldest signal behind the one of that serial.
+    pub fn signal_after(&self, serial: u32) -> Option<Signal> {
+        self.signals.iter().find(|signal| signal.serial > Some(serial)).cloned()
+    }
 }
 
 impl State {
@@ -40,6 +70,9 @@ impl State {
             inbox: Inbox::at(0),
             input_end: None,
             size: None,
+            signals: VecDeque::new(),
+            signal_count: 0,
+            close: false,
             broken: None,
         };
         Self { opened, wake: Notify::new(), room: Notify::new(), inner: Mutex::new(inner) }
@@ -63,5 +96,32 @@ impl State {
                 .broken
                 .map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_kept_until_it_was_taken() {
+        let opened = Opened {
+            session: model::SessionId::from_bytes([1; 16]),
+            ticket: Vec::new(),
+            endpoint: String::new(),
+        };
+        let state = State::new(opened);
+        let mut inner = state.inner();
+        for number in [2, 15, 2] {
+            inner.signal(number);
+        }
+        let at = |inner: &Inner, serial| inner.signal_after(serial).map(|s| (s.number, s.serial));
+        assert_eq!(at(&inner, 0), Some((2, Some(1))));
+        assert_eq!(at(&inner, 1), Some((15, Some(2))));
+        inner.signals_taken(2);
+        assert_eq!(at(&inner, 0), Some((2, Some(3))), "a new leg begins behind what was taken");
+        inner.signals_taken(1);
+        inner.signals_taken(3);
+        assert_eq!(at(&inner, 0), None);
     }
 }

@@ -28,7 +28,8 @@ pub(super) async fn agent(site: &Arc<Site>, request: &LinkRequest) -> Admitted {
         }
     };
     if agent.uninstalled.is_some() {
-        let text = format!("“{}” was removed from this site; enrol it again", agent.name);
+        let text =
+            format!("“{}” was uninstalled here; remove it at the site and enrol anew", agent.name);
         return Err(Refused::new(RefusedCode::NotEnrolled, text));
     }
     let welcome = welcome(Some(agent.id.as_bytes().to_vec()), &agent.name);
@@ -72,6 +73,13 @@ pub(super) async fn console(site: &Arc<Site>, request: &LinkRequest) -> Admitted
         let welcome = Welcome { id: None, name: String::new(), known: false };
         return Ok((Peer::Console { operator: None, key: request.key }, welcome));
     };
+    let (consoles, seen) = (site.store.consoles(), console.id);
+    // Beside the link's work: nobody waits for it.
+    tokio::spawn(async move {
+        if let Err(error) = consoles.seen(seen, now()).await {
+            tracing::warn!(console = %seen, %error, "Connection is not in the database");
+        }
+    });
     let (id, name) = (console.operator.id, console.operator.name);
     let welcome = welcome(Some(console.id.as_bytes().to_vec()), &name);
     Ok((Peer::Console { operator: Some((id, name)), key: request.key }, welcome))

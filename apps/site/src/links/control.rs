@@ -3,7 +3,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use link::{Reader, Writer};
-use session::{AgentStatus, Frame, Message, Pong};
+use session::{Bye, Frame, Message, Pong};
 
 use crate::clock::now;
 use crate::hub::{Entry, Peer};
@@ -49,28 +49,22 @@ async fn heard(site: &Arc<Site>, entry: &Arc<Entry>, writer: &Writer, message: M
             site.moved.notify_waiters();
         }
         Message::Bye(_) => entry.handle.close(),
-        Message::AgentStatus(status) => upgrade_status(site, entry, status).await,
+        Message::AgentStatus(status) => site.upgrades.heard(entry, &status),
+        Message::Uninstalled(_) => uninstalled(site, entry, writer).await,
         _ => {}
     }
 }
 
-async fn upgrade_status(site: &Arc<Site>, entry: &Arc<Entry>, status: AgentStatus) {
+/// Notes that an agent is taken off its endpoint, and says so when it is written down.
+async fn uninstalled(site: &Arc<Site>, entry: &Arc<Entry>, writer: &Writer) {
     let Peer::Agent { id, name, .. } = &entry.peer else { return };
-    tracing::info!(
-        agent = name,
-        phase = status.phase,
-        version = status.version,
-        text = status.text,
-        percent = status.percent,
-        "Upgrade of a Jump Client"
-    );
-    let stage = match status.phase.as_str() {
-        "failed" => Some(store::UpgradeStage::Failed),
-        "current" => None,
-        _ => Some(store::UpgradeStage::Running),
-    };
-    let upgrade = stage.map(|stage| (stage, status.text.as_str()));
-    if let Err(error) = site.store.agents().set_upgrade(*id, upgrade, now()).await {
-        tracing::warn!(agent = name, %error, "State of an upgrade is not in the database");
+    match site.store.agents().uninstalled(*id, now()).await {
+        Ok(()) => {
+            tracing::info!(agent = name, "Jump Client was taken off its endpoint");
+            site.upgrades.left(*id);
+            // An agent that does not wait for it is gone all the same.
+            let _ = writer.message(Bye {}).await;
+        }
+        Err(error) => tracing::warn!(agent = name, %error, "Uninstalling is not in the database"),
     }
 }

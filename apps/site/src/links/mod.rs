@@ -11,6 +11,7 @@ use model::Role;
 use tokio::sync::oneshot;
 
 use crate::clock::now;
+use crate::hub;
 use crate::serve::Site;
 
 /// Serves one link from its proof to its end.
@@ -43,6 +44,12 @@ pub async fn serve(site: Arc<Site>, request: LinkRequest) {
         tokio::spawn(streams::serve(site.clone(), entry.clone(), key, stream));
     }
     // Whether the agent has no other link here.
-    let _ = gone.send(site.hub.remove(&entry));
+    let is_last = site.hub.remove(&entry);
+    if let hub::Peer::Agent { id, .. } = entry.peer
+        && is_last
+    {
+        site.upgrades.left(id);
+    }
+    let _ = gone.send(is_last);
     tracing::debug!(link = entry.number, peer = entry.peer.name(), "Link ended");
 }

@@ -93,6 +93,11 @@ async fn from_agent(
                 pass_on(session, &console, &received.raw).await;
             }
         }
+        Frame::Message(Message::SignalTaken(_)) => {
+            if let (_, Some(console)) = session.legs() {
+                pass_on(session, &console, &received.raw).await;
+            }
+        }
         Frame::Message(Message::Exit(exit)) => {
             if let Some(console) = session.exited(exit) {
                 pass_on(session, &console, &received.raw).await;
@@ -167,7 +172,7 @@ async fn from_console(
     Ok(())
 }
 
-/// Input that finds no agent is dropped: the console keeps it and sends it again.
+/// Input or a signal that finds no agent is dropped: the console keeps it and sends it again.
 async fn to_agent(session: &Arc<Session>, raw: &[u8]) {
     if let (Some(agent), _) = session.legs() {
         let _ = agent.writer.frame(raw).await;

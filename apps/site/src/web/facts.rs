@@ -1,10 +1,14 @@
 //! From what the store knows to what pages show.
 
 use model::{Release, Timestamp};
-use store::{Agent, AgentMode, Leg, LegRow, Operator, Recording, Session, UpgradeStage};
+use store::{
+    Agent, AgentMode, ApiToken, AuditEntry, Console, EnrolmentToken, Leg, LegRow, Operator,
+    Recording, Session, UpgradeStage,
+};
 use ui_site as page;
 
-use crate::web::Hub;
+use crate::web::UpgradeView;
+use crate::web::doing::{audit, clients};
 
 pub fn session(session: &Session) -> page::SessionFacts {
     page::SessionFacts {
@@ -72,15 +76,16 @@ pub fn agent_mode(mode: page::Mode) -> AgentMode {
 pub fn client(
     agent: &Agent,
     wanted: Option<&Release>,
-    hub: &dyn Hub,
+    queue: Option<UpgradeView>,
     now: Timestamp,
 ) -> page::ClientFacts {
+    let queue = queue.unwrap_or_default();
     page::ClientFacts {
         id: agent.id,
         name: agent.name.clone(),
         group: agent.group.clone(),
-        state: agent.state(wanted, now),
-        upgrade: upgrade(agent, hub),
+        state: clients::state(agent, wanted, &queue, now),
+        upgrade: upgrade(agent, queue),
         release: agent.last_seen.map(|_| agent.release.clone()),
         os: agent.os.clone(),
         arch: agent.arch.clone(),
@@ -92,8 +97,7 @@ pub fn client(
 }
 
 /// What the queue says now, and what was written down.
-fn upgrade(agent: &Agent, hub: &dyn Hub) -> page::UpgradeFacts {
-    let view = hub.upgrade(agent.id).unwrap_or_default();
+fn upgrade(agent: &Agent, view: UpgradeView) -> page::UpgradeFacts {
     let written = |stage| {
         let found = agent.upgrade.as_ref().filter(|upgrade| upgrade.stage == stage);
         found.map(|upgrade| upgrade.text.clone()).unwrap_or_default()
@@ -103,7 +107,7 @@ fn upgrade(agent: &Agent, hub: &dyn Hub) -> page::UpgradeFacts {
         position: view.position,
         progress: if view.progress.is_empty() { progress } else { view.progress },
         reason: written(UpgradeStage::Failed),
-        next_try: None,
+        next_try: view.next_try,
     }
 }
 
@@ -125,5 +129,49 @@ pub fn user(operator: &Operator, viewer: &Operator, now: Timestamp) -> page::Use
         },
         last_sign_in: operator.last_login,
         is_viewer: operator.id == viewer.id,
+    }
+}
+
+pub fn console(console: Console) -> page::ConsoleFacts {
+    page::ConsoleFacts {
+        id: console.id,
+        name: console.name,
+        operator: console.operator.name,
+        created: console.created,
+        expires: console.expires,
+        last_seen: console.last_seen,
+        revoked: console.revoked,
+    }
+}
+
+pub fn api_token(token: ApiToken) -> page::ApiTokenFacts {
+    page::ApiTokenFacts {
+        id: token.id.to_string(),
+        name: token.name,
+        operator: token.operator_name,
+        created: token.created,
+        expires: token.expires,
+    }
+}
+
+pub fn enrolment_token(token: EnrolmentToken) -> page::EnrolmentTokenFacts {
+    page::EnrolmentTokenFacts {
+        id: token.id.to_string(),
+        name: token.name,
+        group: token.group,
+        mode: mode(token.mode),
+        uses_left: token.uses_left,
+        expires: token.expires,
+    }
+}
+
+pub fn audit(entry: AuditEntry) -> page::AuditFacts {
+    page::AuditFacts {
+        at: entry.at,
+        actor: audit::actor(&entry.actor).to_owned(),
+        detail: audit::words(&entry.detail),
+        action: entry.action,
+        subject: entry.subject,
+        peer: entry.peer,
     }
 }

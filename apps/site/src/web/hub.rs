@@ -1,5 +1,7 @@
+use std::collections::HashMap;
+
 use futures_util::future::BoxFuture;
-use model::{AgentId, OperatorId, PublicKey, Release, SessionId};
+use model::{AgentId, OperatorId, PublicKey, Release, SessionId, Timestamp};
 
 /// How much this generation carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,10 +17,12 @@ pub struct Counts {
 /// What the upgrade queue says about a Jump Client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpgradeView {
-    /// Its place in the queue, from 1.
-    pub position: Option<usize>,
+    /// Its place in the queue, from 1, and how many wait in all.
+    pub position: Option<(usize, usize)>,
     /// How far its upgrade is, in words; may be empty.
     pub progress: String,
+    /// When an upgrade that failed is tried again by itself.
+    pub next_try: Option<Timestamp>,
 }
 
 /// What pages and API ask of the links and sessions of this generation.
@@ -31,8 +35,8 @@ pub trait Hub: Send + Sync {
     /// What a Jump Client ought to run; `None` when this package brings none for it.
     fn wanted_release(&self) -> Option<Release>;
 
-    /// What the upgrade queue says about a Jump Client.
-    fn upgrade(&self, agent: AgentId) -> Option<UpgradeView>;
+    /// What the upgrade queue says about the Jump Clients that are in it.
+    fn upgrades(&self) -> HashMap<AgentId, UpgradeView>;
 
     /// Ends a session for the operator named; false when it is not here.
     fn end_session(&self, session: SessionId, by: String) -> BoxFuture<'_, bool>;

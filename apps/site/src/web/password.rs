@@ -29,6 +29,9 @@ pub struct Passwords {
     turns: Semaphore,
     /// Compared with when there is no such account, so that the time does not tell.
     nobody: String,
+    /// How many were compared.
+    #[cfg(test)]
+    pub compared: std::sync::atomic::AtomicUsize,
 }
 
 impl Passwords {
@@ -39,7 +42,12 @@ impl Passwords {
     /// When the hash of a password cannot be made on this machine.
     pub fn new() -> anyhow::Result<Self> {
         let nobody = hash(&secrets::token())?;
-        Ok(Self { turns: Semaphore::new(AT_ONCE), nobody })
+        Ok(Self {
+            turns: Semaphore::new(AT_ONCE),
+            nobody,
+            #[cfg(test)]
+            compared: std::sync::atomic::AtomicUsize::new(0),
+        })
     }
 
     /// The hash of a password, Argon2id in PHC string format.
@@ -62,6 +70,8 @@ impl Passwords {
         }
         let password = password.to_owned();
         let _turn = self.turn().await?;
+        #[cfg(test)]
+        self.compared.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let checked = tokio::task::spawn_blocking(move || {
             let hash = PasswordHash::new(&hash);
             hash.is_ok_and(|hash| {

@@ -45,6 +45,7 @@ pub enum PasswordFault {
 pub struct PasswordChange {
     variant: Variant,
     csrf: Csrf,
+    name: String,
     forced: bool,
     chars_min: usize,
     old: Field,
@@ -55,11 +56,13 @@ pub struct PasswordChange {
 impl HtmlSafe for PasswordChange {}
 
 impl PasswordChange {
-    /// The form; `chars_min` is the least number of characters that is taken.
-    pub fn new(variant: Variant, csrf: Csrf, chars_min: usize) -> Self {
+    /// The form of the account `name`, for a browser that keeps passwords; `chars_min` is the least
+    /// number of characters that is taken.
+    pub fn new(variant: Variant, name: &str, csrf: Csrf, chars_min: usize) -> Self {
         Self {
             variant,
             csrf,
+            name: name.to_owned(),
             forced: false,
             chars_min,
             old: Field::new(FieldKind::CurrentPassword, "old", text::PASSWORD_OLD).focus(),
@@ -72,6 +75,7 @@ impl PasswordChange {
     /// The form as it stands before everything else at the first sign-in.
     pub fn forced(mut self) -> Self {
         self.forced = true;
+        self.old = self.old.hint(text::PASSWORD_GIVEN);
         self
     }
 
@@ -94,6 +98,15 @@ impl PasswordChange {
         }
     }
 
+    /// Where to go instead of changing anything; nowhere while it is forced.
+    fn back(&self) -> Option<String> {
+        let back = match self.variant {
+            Variant::Appliance => url::appliance::Status.to_string(),
+            _ => url::site::Account.to_string(),
+        };
+        (!self.forced).then_some(back)
+    }
+
     fn heading(&self) -> &'static str {
         if self.forced { text::CHOOSE_PASSWORD } else { text::CHANGE_PASSWORD }
     }
@@ -107,7 +120,7 @@ impl Body for PasswordChange {
 
 impl Samples for PasswordChange {
     fn samples() -> Vec<(&'static str, Self)> {
-        let form = |variant| Self::new(variant, Csrf("5f1d".into()), 12);
+        let form = |variant| Self::new(variant, "ada", Csrf("5f1d".into()), 12);
         vec![
             ("forced", form(Variant::Site).forced()),
             ("appliance", form(Variant::Appliance).forced().wrong(PasswordFault::TooShort)),

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use askama::Template;
 use askama::filters::HtmlSafe;
 use serde::Deserialize;
@@ -24,12 +22,11 @@ pub struct SignInInput {
 /// Why somebody was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignInRefused {
-    /// No account has this name and password; which of the two is wrong is not said.
+    /// No account that may sign in now has this name and password.
+    ///
+    /// Whether there is such an account, whether it is disabled or locked by wrong passwords, is not
+    /// said: that would tell a stranger which names exist.
     Wrong,
-    /// Too many wrong passwords; another try is possible after this time.
-    Locked(Duration),
-    /// The password is right, and an administrator has disabled the account.
-    Disabled,
     /// The sign-in is over by time or from elsewhere.
     Over,
     /// The form came without a token that belongs to this browser.
@@ -69,9 +66,6 @@ impl SignIn {
         }
         self.notice = Some(match why {
             SignInRefused::Over => Notice::new(Tone::Idle, text::sign_in_refused(why)),
-            SignInRefused::Locked(_) => {
-                Notice::titled(Tone::Bad, text::LOCKED, text::sign_in_refused(why))
-            }
             _ => Notice::new(Tone::Bad, text::sign_in_refused(why)),
         });
         self
@@ -102,12 +96,6 @@ impl Samples for SignIn {
             ("empty", form(Variant::Site)),
             ("appliance", form(Variant::Appliance)),
             ("wrong", form(Variant::Site).refused("ada", SignInRefused::Wrong)),
-            (
-                "locked",
-                form(Variant::Site)
-                    .refused("ada", SignInRefused::Locked(Duration::from_secs(14 * 60 + 30))),
-            ),
-            ("disabled", form(Variant::Site).refused("ada", SignInRefused::Disabled)),
             ("over", form(Variant::Appliance).refused("", SignInRefused::Over)),
             (
                 "long",

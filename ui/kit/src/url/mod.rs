@@ -124,6 +124,8 @@ mod tests {
             "/appliance/updates/install?target=site%2Fsite-1.1.0-r2-x86_64.pkg"
         );
         assert_eq!(decode("a%2Fb%20c%3F%C3%BC").as_deref(), Some("a/b c?ü"));
+        let fields = vec![("actor", "a&b".to_owned()), ("about", String::new()), ("x", "y".into())];
+        assert_eq!(site::With(site::Audit, fields).to_string(), "/login/audit?actor=a%26b&x=y");
         let id = model::SessionId::from_bytes([7; 16]);
         assert_eq!(
             site::Session(id).to_string(),

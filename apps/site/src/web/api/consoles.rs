@@ -98,7 +98,7 @@ pub async fn revoke(member: ApiMember, Path(named): Path<String>) -> Answer<Valu
     };
     let known = consoles.list().await?.into_iter().find(is_it);
     let console = known.ok_or_else(|| Problem::not_found("The console"))?;
-    consoles.revoke(console.id, member.state.now()).await?;
+    let console = consoles.revoke(console.id, member.state.now()).await?;
     let_go(&member, console.key);
     Ok(Json(json!({})))
 }

@@ -10,9 +10,10 @@ use store::{Agent, AgentMode, EnrolmentToken};
 use uuid::Uuid;
 
 use super::{Answer, ApiMember, Input, Named};
-use crate::web::WebState;
+use crate::web::doing::clients;
 use crate::web::doing::enrol::{self, Wanted};
 use crate::web::problem::{ApiProblem, Problem};
+use crate::web::{UpgradeView, WebState};
 
 /// The longest that an enrolment token may work, in hours: a year.
 const HOURS_MOST: u64 = 8784;
@@ -26,6 +27,10 @@ pub struct JumpClient {
     state: ClientState,
     /// Place in the upgrade queue, from 1.
     position: Option<usize>,
+    /// How many wait there.
+    waiting: Option<usize>,
+    /// When an upgrade that failed is tried again by itself.
+    next_try: Option<Timestamp>,
     /// Progress or reason of its upgrade, in words; may be empty.
     upgrade: String,
     mode: AgentMode,
@@ -38,12 +43,19 @@ pub struct JumpClient {
     key: PublicKey,
 }
 
-fn view(agent: Agent, wanted: Option<&Release>, state: &WebState) -> JumpClient {
-    let queue = state.hub.upgrade(agent.id).unwrap_or_default();
+fn view(
+    agent: Agent,
+    wanted: Option<&Release>,
+    queue: Option<UpgradeView>,
+    state: &WebState,
+) -> JumpClient {
+    let queue = queue.unwrap_or_default();
     let written = agent.upgrade.as_ref().map(|upgrade| upgrade.text.clone());
     JumpClient {
-        state: agent.state(wanted, state.now()),
-        position: queue.position,
+        state: clients::state(&agent, wanted, &queue, state.now()),
+        position: queue.position.map(|(position, _)| position),
+        waiting: queue.position.map(|(_, waiting)| waiting),
+        next_try: queue.next_try,
         upgrade: if queue.progress.is_empty() {
             written.unwrap_or_default()
         } else {
@@ -67,7 +79,11 @@ fn view(agent: Agent, wanted: Option<&Release>, state: &WebState) -> JumpClient 
 pub async fn list(member: ApiMember) -> Answer<Vec<JumpClient>> {
     let agents = member.acting().agents().list().await?;
     let wanted = member.state.hub.wanted_release();
-    let view = |agent| view(agent, wanted.as_ref(), &member.state);
+    let mut queue = member.state.hub.upgrades();
+    let view = |agent: Agent| {
+        let place = queue.remove(&agent.id);
+        view(agent, wanted.as_ref(), place, &member.state)
+    };
     Ok(Json(agents.into_iter().map(view).collect()))
 }
 
@@ -79,15 +95,39 @@ pub async fn one(member: ApiMember, Path(named): Path<String>) -> Answer<JumpCli
         Err(_) => agents.by_name(&named).await?,
     };
     let agent = found.ok_or_else(missing)?;
-    let wanted = member.state.hub.wanted_release();
-    Ok(Json(view(agent, wanted.as_ref(), &member.state)))
+    Ok(Json(view_of(agent, &member.state)))
 }
 
-/// `DELETE /jump-clients/{id}`: its key opens nothing any more; its history stays.
+fn view_of(agent: Agent, state: &WebState) -> JumpClient {
+    let wanted = state.hub.wanted_release();
+    let place = state.hub.upgrades().remove(&agent.id);
+    view(agent, wanted.as_ref(), place, state)
+}
+
+#[derive(Deserialize)]
+pub struct Edit {
+    name: String,
+    #[serde(default)]
+    group: String,
+}
+
+/// `POST /jump-clients/{id}`: `{ name, group }`
+pub async fn edit(
+    member: ApiMember,
+    id: Named<AgentId>,
+    Input(new): Input<Edit>,
+) -> Answer<JumpClient> {
+    let Path(id) = id.map_err(|_| missing())?;
+    let agents = member.acting().agents();
+    let agent = agents.update(id, &new.name, &new.group, member.state.now()).await?;
+    Ok(Json(view_of(agent, &member.state)))
+}
+
+/// `DELETE /jump-clients/{id}`: its key opens nothing any more; its history stays. Refused while a
+/// session of it runs.
 pub async fn remove(member: ApiMember, id: Named<AgentId>) -> Answer<Value> {
     let Path(id) = id.map_err(|_| missing())?;
-    member.acting().agents().remove(id, member.state.now()).await?;
-    member.state.hub.agent_removed(id);
+    clients::remove(&member.state, &member.acting(), id).await?;
     Ok(Json(json!({})))
 }
 

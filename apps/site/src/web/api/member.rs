@@ -7,6 +7,7 @@ use model::PublicKey;
 use serde::de::DeserializeOwned;
 use store::{Acting, Caller, Operator, TokenHash};
 
+use crate::patience::Patience;
 use crate::web::origin::{host, peer};
 use crate::web::problem::{ApiProblem, Problem};
 use crate::web::{LinkPeer, WebState};
@@ -44,6 +45,9 @@ impl FromRequestParts<WebState> for ApiMember {
             (None, Some(key)) => of_console(state, &key).await?,
             (None, None) => return Err(Problem::signed_out().into()),
         };
+        if let Some(patience) = parts.extensions.get::<Patience>() {
+            patience.known();
+        }
         let path = parts.uri.path();
         if operator.must_change_password && !FREE.iter().any(|free| path.ends_with(free)) {
             return Err(password_due().into());

@@ -10,16 +10,20 @@
 //! | `GET account`, `GET about` | who asks; what serves |
 //! | `GET users`, `POST users` `{ name, display_name, admin }` | accounts; the new one with its first password |
 //! | `POST users/{id}/disable`, `…/enable`, `…/reset` | the account; after a reset with its first password |
-//! | `GET jump-clients`, `GET jump-clients/{id or name}`, `DELETE …/{id}` | Jump Clients with state, version, revision |
+//! | `GET jump-clients`, `GET jump-clients/{id or name}` | Jump Clients with state, version, revision, place in the upgrade queue |
+//! | `POST jump-clients/{id}` `{ name, group }`, `DELETE …/{id}` | the Jump Client; `{}`, or 409 while a session of it runs |
 //! | `GET enrolment-tokens`, `POST` `{ name, group, mode, uses, hours }`, `DELETE …/{id}` | `{ …, token, site, site_key, commands }` for a new one |
 //! | `GET sessions?past=N&before=ID`, `GET sessions/{id}`, `POST sessions/{id}/end` | `{ sessions, older }`; one with its `legs` |
 //! | `GET recordings?before=ID&limit=N`, `GET recordings/{session}` | `{ recordings, older }`; the asciicast file, also in part |
 //! | `GET consoles`, `POST consoles` `{ name }` inside a link, `DELETE consoles/{id or self}` | `{ id, expires, operator }` for a new one |
-//! | `GET audit?before=ID&limit=N` | the audit log, newest first |
+//! | `GET api-tokens`, `POST` `{ name, hours }`, `DELETE …/{id}` | bearer tokens; the new one with its `token` |
+//! | `GET audit?actor=&about=&action=&from=&until=&before=ID&limit=N` | the audit log, newest first; `from` and `until` are moments |
+//! | `GET audit/file?format=csv or json&…` | the same, all of it, as a file |
 //! | `GET check_health` | `{ ok, version, checks, … }` with 200 or 500 |
 
 mod about;
 mod accounts;
+mod api_tokens;
 mod audit;
 mod consoles;
 mod health;
@@ -55,7 +59,10 @@ pub fn routes() -> Router<WebState> {
         .route("/users/{id}/enable", post(accounts::enable))
         .route("/users/{id}/reset", post(accounts::reset))
         .route("/jump-clients", get(jump_clients::list))
-        .route("/jump-clients/{id}", get(jump_clients::one).delete(jump_clients::remove))
+        .route(
+            "/jump-clients/{id}",
+            get(jump_clients::one).post(jump_clients::edit).delete(jump_clients::remove),
+        )
         .route("/enrolment-tokens", get(jump_clients::tokens).post(jump_clients::make_token))
         .route("/enrolment-tokens/{id}", delete(jump_clients::revoke_token))
         .route("/sessions", get(sessions::list))
@@ -65,7 +72,10 @@ pub fn routes() -> Router<WebState> {
         .route("/recordings/{id}", get(recordings::download))
         .route("/consoles", get(consoles::list).post(consoles::register))
         .route("/consoles/{id}", delete(consoles::revoke))
+        .route("/api-tokens", get(api_tokens::list).post(api_tokens::make))
+        .route("/api-tokens/{id}", delete(api_tokens::revoke))
         .route("/audit", get(audit::list))
+        .route("/audit/file", get(audit::file))
         .route("/check_health", get(health::health))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

@@ -2,7 +2,6 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::http::StatusCode;
 use model::{
     AgentId, ConsoleId, Generation, SessionId, SessionKind, SessionOutcome, SessionState, Timestamp,
 };
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use store::{Leg, LegRow, Session};
 
 use super::{Answer, ApiMember, Named};
+use crate::web::doing::sessions;
 use crate::web::problem::Problem;
 
 /// Rows of a list unless asked otherwise.
@@ -175,9 +175,9 @@ pub struct Whole {
 /// `GET /sessions/{id}`
 pub async fn one(member: ApiMember, id: Named<SessionId>) -> Answer<Whole> {
     let Path(id) = id.map_err(|_| missing())?;
-    let sessions = member.acting().sessions();
-    let session = sessions.by_id(id).await?.ok_or_else(missing)?;
-    let legs = sessions.legs(id).await?.into_iter().map(LegView::from).collect();
+    let acting = member.acting().sessions();
+    let session = acting.by_id(id).await?.ok_or_else(missing)?;
+    let legs = acting.legs(id).await?.into_iter().map(LegView::from).collect();
     Ok(Json(Whole { session: session.into(), legs }))
 }
 
@@ -185,17 +185,7 @@ pub async fn one(member: ApiMember, id: Named<SessionId>) -> Answer<Whole> {
 pub async fn end(member: ApiMember, id: Named<SessionId>) -> Answer<Value> {
     let Path(id) = id.map_err(|_| missing())?;
     let session = member.acting().sessions().by_id(id).await?.ok_or_else(missing)?;
-    let thing = "The session was not ended";
-    if session.state == SessionState::Ended {
-        let reason = "It is over already.";
-        return Err(
-            Problem::new(StatusCode::CONFLICT, thing, reason, "Nothing is left to do.").into()
-        );
-    }
-    if !member.state.hub.end_session(id, member.operator.name.clone()).await {
-        let reason = "It has no connection to this generation of the site at this moment.";
-        return Err(Problem::busy(thing, reason).into());
-    }
+    sessions::end(&member.state, &session, &member.operator.name).await?;
     Ok(Json(json!({})))
 }
 

@@ -4,7 +4,6 @@ use axum::http::StatusCode;
 use model::{PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use ui_kit::account::SignInRefused;
 
 use super::{Answer, ApiMember, Input, consoles};
 use crate::web::WebState;
@@ -36,7 +35,7 @@ pub async fn sign_in(
     Input(input): Input<SignIn>,
 ) -> Answer<SignedIn> {
     let checked = sign_in::check(&state, &input.name, &input.password, &peer).await?;
-    let operator = checked.map_err(|refused| ApiProblem(problem(refused)))?;
+    let operator = checked.map_err(|_| ApiProblem(not_let_in()))?;
     let (token, expires) = sign_in::give_bearer(&state, &operator).await?;
     Ok(Json(SignedIn {
         token,
@@ -48,22 +47,13 @@ pub async fn sign_in(
     }))
 }
 
-fn problem(refused: SignInRefused) -> Problem {
-    let thing = "You are not signed in";
-    match refused {
-        SignInRefused::Locked(left) => Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            thing,
-            "The password was wrong too often, so the account is locked for a while.",
-            format!("Try again in {}.", ui_kit::duration(left)),
-        ),
-        _ => Problem::new(
-            StatusCode::UNAUTHORIZED,
-            thing,
-            "Name or password are wrong.",
-            "Check both. An administrator can reset a forgotten password.",
-        ),
-    }
+fn not_let_in() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "You are not signed in",
+        "Name or password are wrong, or the account takes no password for some minutes after several wrong ones.",
+        "Check both. An administrator can reset a forgotten password.",
+    )
 }
 
 /// `POST /logout`: the bearer token ends, or the console's registration when the link says who it is.

@@ -1,6 +1,6 @@
 use model::OperatorId;
 use store::{Access, Acting, NewOperator, Operator, PasswordChange, TokenHash};
-use ui_kit::account::{PasswordFault, SignInRefused};
+use ui_kit::account::PasswordFault;
 
 use crate::web::doing::sign_in;
 use crate::web::problem::Problem;
@@ -99,7 +99,7 @@ pub async fn change_password(
     }
     match sign_in::check(state, &owner.name, old, peer).await? {
         Ok(_) => {}
-        Err(SignInRefused::Locked(left)) => return Err(NotChanged::Locked(left)),
+        Err(sign_in::Refused::Locked(left)) => return Err(NotChanged::Locked(left)),
         Err(_) => return Err(NotChanged::Fault(PasswordFault::OldWrong)),
     }
     let change = PasswordChange {

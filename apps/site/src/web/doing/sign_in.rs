@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use model::Timestamp;
 use store::{LoginTry, NewApiToken, NewWebSession, Operator, PasswordCheck, TokenHash};
-use ui_kit::account::SignInRefused;
 
 use crate::web::problem::Problem;
 use crate::web::{WebState, secrets};
@@ -14,28 +13,42 @@ pub const LONGEST: Duration = Duration::from_hours(12);
 /// How long a bearer token lasts.
 pub const BEARER: Duration = Duration::from_hours(12);
 
+/// Why name and password let nobody in.
+///
+/// A stranger is told one and the same for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Name or password are wrong, or the account is disabled.
+    Wrong,
+    /// The password was wrong too often; after this time one is taken again.
+    Locked(Duration),
+}
+
 /// Checks name and password.
 ///
-/// It takes as long for a name that nobody has, and the answer does not tell which of both was wrong.
+/// It takes as long for a name that nobody has and for an account that is locked.
 pub async fn check(
     state: &WebState,
     name: &str,
     password: &str,
     peer: &str,
-) -> Result<Result<Operator, SignInRefused>, Problem> {
+) -> Result<Result<Operator, Refused>, Problem> {
     let operators = state.store.operators();
     let now = state.now();
     let name: String = name.chars().take(100).collect();
     let (operator, hash) = match operators.begin_login(&name, now).await? {
-        LoginTry::Locked { until } => return Ok(Err(SignInRefused::Locked(until.since(now)))),
+        LoginTry::Locked { until } => {
+            state.passwords().fits(password, None).await?;
+            return Ok(Err(Refused::Locked(until.since(now))));
+        }
         LoginTry::Nobody => (None, None),
         LoginTry::Check { operator, password_hash } => (Some(operator), Some(password_hash)),
     };
     let right = state.passwords().fits(password, hash).await?;
-    let Some(operator) = operator else { return Ok(Err(SignInRefused::Wrong)) };
+    let Some(operator) = operator else { return Ok(Err(Refused::Wrong)) };
     let check = if right { PasswordCheck::Right } else { PasswordCheck::Wrong };
     operators.finish_login(&operator, check, peer, state.now()).await?;
-    Ok(if right { Ok(operator) } else { Err(SignInRefused::Wrong) })
+    Ok(if right { Ok(operator) } else { Err(Refused::Wrong) })
 }
 
 /// Opens a browser session; answers the value of its cookie.

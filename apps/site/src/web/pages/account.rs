@@ -62,7 +62,8 @@ fn wrong(member: &Member, fault: PasswordFault) -> Response {
 
 fn form(member: &Member, fault: Option<PasswordFault>) -> Response {
     let forced = member.operator().must_change_password;
-    let mut page = PasswordChange::new(Variant::Site, member.csrf(), CHARS_MIN);
+    let mut page =
+        PasswordChange::new(Variant::Site, &member.operator().name, member.csrf(), CHARS_MIN);
     if forced {
         page = page.forced();
     }

@@ -7,6 +7,7 @@ use ui_kit::{Body, Csrf, Shell, SignedIn, Variant};
 use ui_site::Tab;
 
 use super::{Visit, go};
+use crate::patience::Patience;
 use crate::web::WebState;
 use crate::web::doing::sign_in::{IDLE, LONGEST};
 use crate::web::problem::Problem;
@@ -35,6 +36,9 @@ impl FromRequestParts<WebState> for Member {
         // The form for signing in says that the sign-in is over.
         let Some(session) = found else { return Err(go(url::Home)) };
         let member = Self { visit, session, token };
+        if let Some(patience) = parts.extensions.get::<Patience>() {
+            patience.known();
+        }
         let path = parts.uri.path();
         let free = [url::Password::ROUTE, url::SignOut::ROUTE];
         if member.operator().must_change_password && !free.contains(&path) {

@@ -3,13 +3,16 @@
 mod about;
 mod account;
 mod assets;
+mod audit;
 mod clients;
+mod consoles;
 mod enrol;
 mod form;
 mod member;
 mod recordings;
 mod sessions;
 mod sign_in;
+mod tokens;
 mod users;
 mod visit;
 
@@ -45,6 +48,18 @@ pub fn routes() -> Router<WebState> {
         .route(url::Clients::ROUTE, get(clients::list))
         .route(url::ClientEnrol::ROUTE, get(enrol::form).post(enrol::make))
         .route(url::Client::ROUTE, get(clients::one))
+        .route(url::ClientEdit::ROUTE, get(clients::edit_form).post(clients::edit))
+        .route(url::ClientRemove::ROUTE, get(clients::ask_remove).post(clients::remove))
+        .route(url::EnrolmentTokens::ROUTE, get(tokens::enrolment))
+        .route(url::EnrolmentTokenRevoke::ROUTE, get(tokens::ask_withdraw).post(tokens::withdraw))
+        .route(url::Consoles::ROUTE, get(consoles::list))
+        .route(url::ConsoleRevoke::ROUTE, get(consoles::ask_revoke).post(consoles::revoke))
+        .route(url::ApiTokens::ROUTE, get(tokens::list))
+        .route(url::ApiTokenAdd::ROUTE, get(tokens::form).post(tokens::make))
+        .route(url::ApiTokenRevoke::ROUTE, get(tokens::ask_revoke).post(tokens::revoke))
+        .route(url::Audit::ROUTE, get(audit::list))
+        .route(url::AuditFile::ROUTE, get(audit::file))
+        .route(url::SessionEnd::ROUTE, get(sessions::ask_end).post(sessions::end))
         .route(url::Sessions::ROUTE, get(sessions::list))
         .route(url::Session::ROUTE, get(sessions::one))
         .route(url::Recordings::ROUTE, get(recordings::list))

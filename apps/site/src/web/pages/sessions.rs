@@ -2,9 +2,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
 use model::SessionId;
 use serde::Deserialize;
-use ui_site::{Session, Sessions, Tab};
+use ui_kit::CsrfInput;
+use ui_kit::url::site as url;
+use ui_site::{Session, Sessions, Tab, end_session};
 
-use super::{Answer, Member, Named, recordings};
+use super::{Answer, Fault, Member, Named, Posted, done, recordings};
+use crate::web::doing::sessions;
 use crate::web::facts;
 use crate::web::problem::Problem;
 
@@ -50,11 +53,8 @@ pub async fn list(member: Member, query: Result<Query<Before>, QueryRejection>) 
 }
 
 pub async fn one(member: Member, id: Named<SessionId>) -> Answer {
-    let missing = || member.fault(Problem::not_found("The session"));
-    let Ok(Path(id)) = id else { return Err(missing()) };
-    let acting = member.acting();
-    let found = acting.sessions().by_id(id).await.map_err(|e| member.fault(e))?;
-    let session = found.ok_or_else(missing)?;
+    let session = find(&member, id).await?;
+    let (acting, id) = (member.acting(), session.id);
     let legs = acting.sessions().legs(id).await.map_err(|e| member.fault(e))?;
     let recording = acting.recordings().by_session(id).await.map_err(|e| member.fault(e))?;
     let recording = match recording {
@@ -67,4 +67,27 @@ pub async fn one(member: Member, id: Named<SessionId>) -> Answer {
     let legs = legs.into_iter().map(facts::leg).collect();
     let page = Session::new(facts::session(&session), recording, legs, member.state().now());
     Ok(member.page(Tab::Sessions, &page))
+}
+
+pub async fn ask_end(member: Member, id: Named<SessionId>) -> Answer {
+    let session = find(&member, id).await?;
+    Ok(member.page(Tab::Sessions, &end_session(&facts::session(&session), member.csrf())))
+}
+
+pub async fn end(id: Named<SessionId>, Posted(member, _): Posted<CsrfInput>) -> Answer {
+    let session = find(&member, id).await?;
+    let ended = sessions::end(member.state(), &session, &member.operator().name).await;
+    ended.map_err(|problem| {
+        let back = url::Session(session.id).to_string();
+        member.fault(problem.link(back, "Back to the session"))
+    })?;
+    Ok(done(url::Session(session.id), "The session is being ended."))
+}
+
+/// The session that an address names, if this person may see it.
+async fn find(member: &Member, id: Named<SessionId>) -> Result<store::Session, Fault> {
+    let missing = || member.fault(Problem::not_found("The session"));
+    let Ok(Path(id)) = id else { return Err(missing()) };
+    let found = member.acting().sessions().by_id(id).await.map_err(|e| member.fault(e))?;
+    found.ok_or_else(missing)
 }

@@ -38,11 +38,9 @@ pub async fn take(posted: PostedByVisitor<SignInInput>) -> Response {
             Ok(token) => entered(&token),
             Err(problem) => visit.problem(&problem),
         },
-        Ok(Err(refused)) => {
-            let locked = matches!(refused, SignInRefused::Locked(_));
-            let status =
-                if locked { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::UNAUTHORIZED };
-            form(&visit, Some((&input.name, refused)), status)
+        Ok(Err(_)) => {
+            let refused = Some((input.name.as_str(), SignInRefused::Wrong));
+            form(&visit, refused, StatusCode::UNAUTHORIZED)
         }
         Err(problem) => visit.problem(&problem),
     }

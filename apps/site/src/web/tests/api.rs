@@ -7,6 +7,7 @@ use model::{PublicKey, Release};
 use serde_json::{Value, json};
 
 use super::fixture::{IDENTITY, NOW, PASSWORD, Site};
+use crate::web::UpgradeView;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -110,13 +111,20 @@ async fn jump_clients_are_listed_found_and_removed() {
     let list = site.api(GET, "/jump-clients", &token, Value::Null).await.json();
     assert_eq!(list[0]["state"], "upgrade-pending");
     assert_eq!((&list[0]["version"], &list[0]["revision"]), (&json!("1.0.0"), &json!(1)));
-    assert_eq!(list[0]["position"], 4);
+    assert_eq!(list[0]["position"], Value::Null);
+    let place = UpgradeView { position: Some((4, 9)), ..UpgradeView::default() };
+    site.hub.queue.lock().expect("free").insert(web.id, place);
+    let list = site.api(GET, "/jump-clients", &token, Value::Null).await.json();
+    assert_eq!((&list[0]["position"], &list[0]["waiting"]), (&json!(4), &json!(9)));
     for named in [web.id.to_string(), "web".to_owned()] {
         let path = format!("/jump-clients/{named}");
         let one = site.api(GET, &path, &token, Value::Null).await.json();
         assert_eq!(one["id"], web.id.to_string());
     }
     let path = format!("/jump-clients/{}", web.id);
+    let new = json!({ "name": "web-2", "group": "Office" });
+    let edited = site.api(POST, &path, &token, new).await.json();
+    assert_eq!((&edited["name"], &edited["group"]), (&json!("web-2"), &json!("Office")));
     assert_eq!(site.api(DELETE, &path, &token, Value::Null).await.status, StatusCode::OK);
     assert_eq!(site.hub.heard(), [format!("removed {}", web.id)]);
     let gone = site.api(GET, "/jump-clients/web", &token, Value::Null).await;

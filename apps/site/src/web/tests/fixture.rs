@@ -1,5 +1,6 @@
 //! A site in a folder of its own, and what tests send to it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +37,7 @@ pub const AGENT_NAME: &str = "agent-1.1.0-r2-x86_64-linux";
 #[derive(Default)]
 pub struct FakeHub {
     pub told: Mutex<Vec<String>>,
+    pub queue: Mutex<HashMap<AgentId, UpgradeView>>,
 }
 
 impl FakeHub {
@@ -57,8 +59,8 @@ impl Hub for FakeHub {
         Some(Release::new(1, 1, 0, 2))
     }
 
-    fn upgrade(&self, _: AgentId) -> Option<UpgradeView> {
-        Some(UpgradeView { position: Some(4), progress: String::new() })
+    fn upgrades(&self) -> HashMap<AgentId, UpgradeView> {
+        self.queue.lock().expect("no test panics while it queues").clone()
     }
 
     fn end_session(&self, session: SessionId, by: String) -> BoxFuture<'_, bool> {
