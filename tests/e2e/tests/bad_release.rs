@@ -7,7 +7,7 @@ use sluis_e2e::bad::{Fault, Notice, PutBack, Story, table};
 
 /// `[limits]` of `base.toml`: as shipped, but for shorter deadlines.
 const LIMITS: &str =
-    "prove_s = 10\nswitch_s = 5\ntrial_s = 20\nstable_s = 2\nmigrate_s = 3\nmemory_mib = 400\n";
+    "prove_s = 20\nswitch_s = 5\ntrial_s = 20\nstable_s = 2\nmigrate_s = 3\nmemory_mib = 400\n";
 
 const fn fault(
     name: &'static str,
@@ -22,7 +22,7 @@ const fn fault(
 const BESIDE: [Fault; 5] = [
     fault("crash-at-start", "expanded", Notice::AtOnce, "died at its start: signal 6 ended it"),
     fault("no-certificate", "expanded", Notice::AtOnce, "cannot read /nowhere/cert.pem"),
-    fault("hang-at-start", "expanded", Notice::AtDeadline(10), "was not ready within"),
+    fault("hang-at-start", "expanded", Notice::AtDeadline(20), "was not ready within"),
     fault("no-session", "expanded", Notice::AtOnce, "does not carry a session"),
     fault("hang-migration", "preflight", Notice::AtDeadline(3), "it took longer than 3 s"),
 ];
