@@ -25,7 +25,8 @@ type Opened = oneshot::Sender<Result<Stream, LinkError>>;
 /// A link that is up. Dropping it closes it.
 pub struct Link {
     handle: LinkHandle,
-    inbound: mpsc::Receiver<Stream>,
+    // Boxed: a channel keeps room for 32 items from its beginning.
+    inbound: mpsc::Receiver<Box<Stream>>,
 }
 
 /// A way to use a link from elsewhere; does not keep it open.
@@ -40,7 +41,7 @@ pub struct LinkHandle {
 impl Link {
     /// Takes the next stream that the peer opened; `None` when the link is closed.
     pub async fn accept(&mut self) -> Option<Stream> {
-        self.inbound.recv().await
+        self.inbound.recv().await.map(|stream| *stream)
     }
 
     /// A way to use the link from elsewhere.
@@ -105,7 +106,7 @@ async fn drive(
     mut connection: Connection<Wire>,
     mut requests: mpsc::Receiver<Opened>,
     opener: mpsc::Sender<Opened>,
-    streams: mpsc::Sender<Stream>,
+    streams: mpsc::Sender<Box<Stream>>,
     mut close: watch::Receiver<bool>,
     done: watch::Sender<bool>,
 ) {
@@ -141,7 +142,9 @@ async fn drive(
             }
             match connection.poll_next_inbound(cx) {
                 // A peer that opens faster than we take loses the stream, not the link.
-                Poll::Ready(Some(Ok(stream))) => drop(streams.try_send(Stream::new(stream))),
+                Poll::Ready(Some(Ok(stream))) => {
+                    drop(streams.try_send(Box::new(Stream::new(stream))));
+                }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }

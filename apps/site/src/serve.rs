@@ -214,7 +214,8 @@ async fn accept_loop(site: Arc<Site>, listener: TcpListener) {
 
 /// Ends with the handshake; what follows is a task of its own.
 async fn shake_hands(site: Arc<Site>, tcp: TcpStream, from: SocketAddr) {
-    match site.acceptor.accept(tcp, from).await {
+    // Boxed: what is left of a task that has ended waits here for the next connection to be cleared away.
+    match Box::pin(site.acceptor.accept(tcp, from)).await {
         Ok(Accepted::Link(request)) => {
             tokio::spawn(links::serve(site, *request));
         }

@@ -52,12 +52,12 @@ async fn enrol(
         arch: arch.to_owned(),
         release,
     };
-    let agent = site
-        .store
-        .agents()
-        .enrol(enrolment, now())
-        .await
-        .map_err(|e| Refused::new(RefusedCode::NotEnrolled, e.to_string()))?;
+    let agent = site.store.agents().enrol(enrolment, now()).await.map_err(|error| {
+        match error.is_passing() {
+            true => failed(error),
+            false => Refused::new(RefusedCode::NotEnrolled, error.to_string()),
+        }
+    })?;
     tracing::info!(agent = %agent.id, name = agent.name, "Jump Client enrolled");
     Ok(agent)
 }

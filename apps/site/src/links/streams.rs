@@ -25,16 +25,20 @@ pub(super) async fn serve(site: Arc<Site>, entry: Arc<Entry>, key: PublicKey, st
         Message::ControlStream(_) => control::serve(site, entry, reader, writer).await,
         Message::Resume(resume) => match &entry.peer {
             Peer::Agent { id, .. } => {
-                site.broker.resume_agent(*id, entry.number, resume, reader, writer).await;
+                let id = *id;
+                Box::pin(site.broker.resume_agent(id, entry.number, resume, reader, writer)).await;
             }
             Peer::Console { .. } => {
-                site.broker.resume_console(key, entry.number, resume, reader, writer).await;
+                let link = entry.number;
+                Box::pin(site.broker.resume_console(key, link, resume, reader, writer)).await;
             }
         },
         Message::OpenSession(ask) if !is_agent => {
-            open(&site, &entry, key, ask, reader, writer).await;
+            Box::pin(open(&site, &entry, key, ask, reader, writer)).await;
         }
-        Message::OpenApi(_) => site.serve_api(key, reader.into_stream(writer)).await,
+        Message::OpenApi(_) => {
+            Box::pin(site.serve_api(key, reader.into_stream(writer))).await;
+        }
         _ => {
             let text = "this site does not know what that stream is for";
             let _ = writer.message(Refused::new(RefusedCode::Other, text)).await;
