@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use install::{Install, JournalDamaged, PackageRef, Record};
+use install::{Course, JournalDamaged, PackageRef, Record};
 use model::Timestamp;
 
 use crate::{Fs, failpoint, write_atomic};
@@ -61,19 +61,20 @@ impl<F: Fs> Journal<F> {
         Ok((Self { fs, path, next, length: read.good as u64 }, read.last))
     }
 
-    /// Writes down a state, with one fsync; when this returns it is on stable storage.
+    /// Writes down a state with its plan, with one fsync; when this returns it is on stable storage.
     pub fn append(
         &mut self,
-        install: &Install<PackageRef>,
+        course: &Course<PackageRef>,
         at: Timestamp,
     ) -> Result<(), JournalError> {
-        self.try_append(install, at)
+        self.try_append(course, at)
             .map_err(|source| JournalError::Disk { path: self.path.clone(), source })
     }
 
-    fn try_append(&mut self, install: &Install<PackageRef>, at: Timestamp) -> io::Result<()> {
+    fn try_append(&mut self, course: &Course<PackageRef>, at: Timestamp) -> io::Result<()> {
         failpoint("journal-before-append")?;
-        let record = Record { n: self.next, at, install: install.clone() };
+        let Course { install, plan } = course.clone();
+        let record = Record { n: self.next, at, install, plan };
         let bytes = install::write(&record)?;
         if self.length + bytes.len() as u64 > COMPACT_ABOVE {
             write_atomic(&self.fs, &self.path, 0o600, &bytes)?;

@@ -46,7 +46,8 @@ pub fn launch_process(launch: Launch<'_>) -> io::Result<u32> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(launch.launcher);
     command.arg(LAUNCH).arg(launch.program).args(&launch.args);
-    for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"] {
+    for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "SLUIS_KEEPER_HELD"]
+    {
         command.env_remove(name);
     }
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));

@@ -64,14 +64,12 @@ pub struct Accounts {
     pub accounts: Vec<Account>,
 }
 
-/// Why somebody cannot sign in.
+/// Somebody cannot sign in: name or password are wrong, or the account is locked.
+///
+/// Which of the three is not said, and each costs the same work: nobody learns by it which accounts there are, or
+/// that a password tried on a locked account was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Name or password are wrong; which of them is not said.
-    Wrong,
-    /// Too many wrong passwords.
-    Locked(Timestamp),
-}
+pub struct Refused;
 
 /// Why a password or an account is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +110,9 @@ pub struct AccountBook {
     hashing: Semaphore,
     /// Compared with when there is no such account, so that the time does not tell.
     nobody: String,
+    /// Passwords compared so far.
+    #[cfg(test)]
+    verified: std::sync::atomic::AtomicUsize,
 }
 
 impl AccountBook {
@@ -125,6 +126,8 @@ impl AccountBook {
             accounts: Mutex::new(accounts),
             hashing: Semaphore::new(AT_ONCE),
             nobody: hash("a password that nobody has")?,
+            #[cfg(test)]
+            verified: std::sync::atomic::AtomicUsize::default(),
         })
     }
 
@@ -133,6 +136,8 @@ impl AccountBook {
     }
 
     /// Whether this name and password belong together; counts wrong tries.
+    ///
+    /// Every try costs one hash and one write, whether there is such an account, and whether it is locked.
     pub async fn sign_in(
         &self,
         name: &str,
@@ -140,39 +145,15 @@ impl AccountBook {
         now: Timestamp,
     ) -> Result<Account, Refused> {
         let found = self.list().await.into_iter().find(|account| account.name == name);
-        if let Some(until) = found.as_ref().and_then(|account| account.locked_until)
-            && until > now
-        {
-            // As slow as any other try, so that the time does not tell that there is such an account.
-            self.matches(password, self.nobody.clone()).await;
-            return Err(Refused::Locked(until));
-        }
         let hash = found.as_ref().map_or_else(|| self.nobody.clone(), |a| a.hash.clone());
-        let right = self.matches(password, hash).await && found.is_some();
+        let right = self.matches(password, hash).await;
         let mut accounts = self.accounts.lock().await;
-        let Some(account) = accounts.accounts.iter_mut().find(|a| a.name == name) else {
-            return Err(Refused::Wrong);
-        };
-        if right {
-            account.wrong = 0;
-            account.locked_until = None;
-            account.last_sign_in = Some(now);
-        } else {
-            account.wrong += 1;
-            if account.wrong >= WRONG_MAX {
-                account.wrong = 0;
-                account.locked_until = Some(now.plus(LOCKED));
-            }
-        }
-        let account = account.clone();
+        let account = accounts.accounts.iter_mut().find(|account| account.name == name);
+        let result = account.ok_or(Refused).and_then(|account| tried(account, right, now));
         if let Err(error) = save_json(&RealFs, &self.paths.accounts(), &*accounts) {
             tracing::error!(%error, "Accounts cannot be saved");
         }
-        match (right, account.locked_until) {
-            (true, _) => Ok(account),
-            (false, Some(until)) => Err(Refused::Locked(until)),
-            (false, None) => Err(Refused::Wrong),
-        }
+        result
     }
 
     /// Lets the owner of an account choose another password.
@@ -268,17 +249,18 @@ impl AccountBook {
     }
 
     async fn matches(&self, password: &str, hash: String) -> bool {
-        if password.chars().count() > CHARS_MAX {
-            return false;
-        }
-        let password = password.to_owned();
+        let short = password.chars().count() <= CHARS_MAX;
+        // A longer one is nobody's, and costs what others cost.
+        let password = if short { password.to_owned() } else { String::new() };
         let _turn = self.hashing.acquire().await;
         let verified = tokio::task::spawn_blocking(move || {
             PasswordHash::new(&hash).is_ok_and(|hash| {
                 Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
             })
         });
-        verified.await.unwrap_or(false)
+        #[cfg(test)]
+        self.verified.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        verified.await.unwrap_or(false) && short
     }
 
     async fn hash(&self, password: &str) -> Result<String, AccountError> {
@@ -293,6 +275,26 @@ impl AccountBook {
     }
 }
 
+/// What one try makes of an account; a locked one stays as it is, whatever the password.
+fn tried(account: &mut Account, right: bool, now: Timestamp) -> Result<Account, Refused> {
+    if account.locked_until.is_some_and(|until| until > now) {
+        return Err(Refused);
+    }
+    if right {
+        account.wrong = 0;
+        account.locked_until = None;
+        account.last_sign_in = Some(now);
+        return Ok(account.clone());
+    }
+    account.wrong += 1;
+    if account.wrong >= WRONG_MAX {
+        account.wrong = 0;
+        account.locked_until = Some(now.plus(LOCKED));
+        tracing::warn!(name = account.name, "Account is locked after too many wrong passwords");
+    }
+    Err(Refused)
+}
+
 fn find<'a>(accounts: &'a mut Accounts, name: &str) -> Result<&'a mut Account, AccountError> {
     let found = accounts.accounts.iter_mut().find(|account| account.name == name);
     found.ok_or_else(|| AccountError::Unknown(name.to_owned()))
@@ -302,4 +304,56 @@ fn hash(password: &str) -> anyhow::Result<String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string())
         .map_err(|error| anyhow!("a password cannot be hashed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    #[tokio::test]
+    async fn unknown_wrong_and_locked_are_told_apart_by_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let paths = Paths { data: dir.path().to_owned() };
+        let first = Account::first("ada", "the right password").expect("an account");
+        save_json(&RealFs, &paths.accounts(), &Accounts { accounts: vec![first] }).expect("a disk");
+        let book = AccountBook::open(&paths).expect("accounts");
+        let written = || std::fs::metadata(paths.accounts()).expect("a file").ino();
+        let long = "x".repeat(CHARS_MAX + 1);
+        let tries = [
+            ("nobody", "a password"),
+            ("ada", "wrong 1"),
+            ("ada", "wrong 2"),
+            ("ada", long.as_str()),
+            ("ada", "wrong 4"),
+            ("ada", "wrong 5, which locks it"),
+            ("ada", "wrong while locked"),
+            ("ada", "the right password"),
+            ("nobody", long.as_str()),
+        ];
+        for (done, (name, password)) in tries.into_iter().enumerate() {
+            let before = written();
+            assert_eq!(
+                book.sign_in(name, password, NOW).await.err(),
+                Some(Refused),
+                "{name} {password}"
+            );
+            assert_eq!(
+                book.verified.load(Ordering::Relaxed),
+                done + 1,
+                "one comparison: {name} {password}"
+            );
+            // Each write is a new file in the place of the old one.
+            assert_ne!(written(), before, "one write: {name} {password}");
+        }
+        let later = NOW.plus(LOCKED);
+        assert!(
+            book.sign_in("ada", "the right password", later).await.is_ok(),
+            "the lock ends by itself"
+        );
+    }
 }

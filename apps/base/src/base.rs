@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::accounts::AccountBook;
 use crate::config::Config;
 use crate::installer::Installer;
-use crate::last_check::LastCheck;
+use crate::last_check::{Checked, LastCheck};
 use crate::log::InstallLog;
 use crate::paths::Paths;
 use crate::reports::Reports;
@@ -60,6 +60,12 @@ impl Base {
     /// The package that runs, of that kind.
     pub fn installed(&self, kind: PackageKind) -> Option<install::PackageRef> {
         self.ledger.read(|ledger| ledger.installed.get(&kind).cloned())
+    }
+
+    /// What the update server offers, by its last answer and what was installed since.
+    pub fn offered(&self) -> Checked {
+        let checked = self.last_check.get();
+        self.ledger.read(|ledger| checked.since(ledger))
     }
 
     /// The package in the kept slot, of that kind.

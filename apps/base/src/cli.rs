@@ -28,6 +28,9 @@ enum Command {
     /// The base itself, as `run` starts it.
     #[command(hide = true)]
     Serve(Data),
+    /// What this keeper understands of the one before it, for that one.
+    #[command(hide = true)]
+    KeeperProtocol(Data),
     /// Looks at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +82,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Enrol(args) => block_on(enrol::run(&args))?,
         Command::Run(data) => return keeper::run(&data.paths()?),
         Command::Serve(data) => return serve::run(data.paths()?),
+        Command::KeeperProtocol(data) => {
+            config::Config::load(&data.paths()?)?;
+            println!("{}", keeper::PROTOCOL);
+        }
         Command::Config(ConfigCommand::Check(data)) => {
             let config = config::Config::load(&data.paths()?)?;
             println!("The configuration is fine: {} on {:?}.", config.hostname, config.listen);

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use host::{RealFs, save_json, write_atomic};
 use model::{ApplianceId, PublicKey};
 use release::offer::{EnrolReply, EnrolRequest, EnrolmentText, SIGNATURE_HEADER, sign_request};
-use release::{from_hex, to_hex};
+use release::{Sha256, from_hex, to_hex};
 use serde::{Deserialize, Serialize};
 use tuf::SigningKey;
 use tuf_client::TrustedStore;
@@ -14,7 +14,7 @@ use tuf_client::TrustedStore;
 use crate::config::Config;
 use crate::paths::Paths;
 use crate::secrets;
-use crate::trust::http_client;
+use crate::update_server;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -39,6 +39,9 @@ pub struct Enrolment {
     pub customer: String,
     /// The key that offers must be signed with.
     pub offer_key: PublicKey,
+    /// The keys of the certificates that it may show; none until it has named them.
+    #[serde(default)]
+    pub pins: Vec<Sha256>,
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
@@ -57,18 +60,29 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let body = serde_json::to_vec(&request)?;
     let url = format!("{}/v1/enrol", args.text.url);
-    let answer = http_client()?
+    let pins = &args.text.pins;
+    if pins.is_empty() && args.text.url.starts_with("https:") {
+        println!(
+            "The enrolment text names no pin: whatever certificate {} shows is accepted until its first signed offer \
+             names one. A text that a newer update server makes has a pin.",
+            args.text.url
+        );
+    }
+    let answer = update_server::for_questions(pins)?
         .post(&url)
         .header(SIGNATURE_HEADER, sign_request(&body, &key))
         .header("content-type", "application/json")
         .body(body)
         .send()
         .await
-        .with_context(|| format!("{url} cannot be reached"))?;
+        .map_err(|error| {
+            let (text, remedy) = update_server::unreachable(&error);
+            anyhow::anyhow!("{url}: {text}. {remedy}")
+        })?;
     let status = answer.status();
     let bytes = answer.bytes().await?;
     if !status.is_success() {
-        bail!("{}", crate::trust::refusal(&url, status, &bytes));
+        bail!("{}", update_server::refusal(&url, status, &bytes));
     }
     let reply: EnrolReply = serde_json::from_slice(&bytes)
         .with_context(|| format!("{url} answers with something else than an enrolment"))?;
@@ -83,6 +97,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         appliance: reply.appliance,
         customer: reply.customer,
         offer_key: reply.offer_key,
+        pins: pins.clone(),
     };
     save_json(&RealFs, &paths.enrolment(), &enrolment)?;
     println!(

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use host::{Journal, RealFs, failpoint};
-use install::{Effect, Event, Install, Now, Refused, Transition};
+use install::{Course, Effect, Event, Install, Moved, Now, PackageRef, Refused};
 use model::{AttemptId, PackageKind};
 use release::VerifiedPackage;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,18 +13,25 @@ use tokio::task::JoinHandle;
 use crate::base::Shared;
 use crate::effects;
 use crate::log::{Entry, Level};
+use crate::plan_words;
 
 /// The machine as it runs: with proofs.
 pub type Machine = Install<VerifiedPackage>;
+/// The machine with its plan.
+pub type Walk = Course<VerifiedPackage>;
 /// What happens to it.
 pub type Happened = Event<VerifiedPackage>;
 
 /// Events that wait at most.
 const EVENTS_MAX: usize = 64;
 
+type Answer = oneshot::Sender<Result<(), Refused>>;
+
 enum Message {
     /// From outside an effect.
-    Told(Happened, Option<oneshot::Sender<Result<(), Refused>>>),
+    Told(Happened, Option<Answer>),
+    /// A plan is to be walked, its first step as this attempt.
+    Plan(Vec<PackageRef>, AttemptId, Answer),
     /// From the effects of the state that was entered as the n-th.
     Came(u64, Happened),
 }
@@ -42,24 +49,34 @@ pub struct Saying {
 pub struct Installer {
     sender: mpsc::Sender<Message>,
     receiver: Mutex<Option<mpsc::Receiver<Message>>>,
-    state: watch::Sender<Arc<Machine>>,
+    course: watch::Sender<Arc<Walk>>,
     saying: Mutex<Saying>,
 }
 
 impl Installer {
-    pub fn new(machine: Machine) -> Self {
+    pub fn new(course: Walk) -> Self {
         let (sender, receiver) = mpsc::channel(EVENTS_MAX);
         Self {
             sender,
             receiver: Mutex::new(Some(receiver)),
-            state: watch::Sender::new(Arc::new(machine)),
+            course: watch::Sender::new(Arc::new(course)),
             saying: Mutex::default(),
         }
     }
 
     /// Where it stands.
     pub fn state(&self) -> Arc<Machine> {
-        self.state.borrow().clone()
+        Arc::new(self.course.borrow().install.clone())
+    }
+
+    /// Where it stands, with its plan.
+    pub fn course(&self) -> Arc<Walk> {
+        self.course.borrow().clone()
+    }
+
+    /// Hears where it stands.
+    pub fn watch(&self) -> watch::Receiver<Arc<Walk>> {
+        self.course.subscribe()
     }
 
     /// The kind of package that the attempt is about.
@@ -78,8 +95,22 @@ impl Installer {
     /// Asks it to begin or to end something; answers whether it does, when that is written down.
     pub async fn ask(&self, event: Happened) -> Result<(), Refused> {
         let (sender, answer) = oneshot::channel();
+        self.send(Message::Told(event, Some(sender)), answer).await
+    }
+
+    /// Asks it to walk a plan; answers whether it does, when that is written down.
+    pub async fn ask_plan(&self, steps: Vec<PackageRef>, first: AttemptId) -> Result<(), Refused> {
+        let (sender, answer) = oneshot::channel();
+        self.send(Message::Plan(steps, first, sender), answer).await
+    }
+
+    async fn send(
+        &self,
+        message: Message,
+        answer: oneshot::Receiver<Result<(), Refused>>,
+    ) -> Result<(), Refused> {
         // It ends only with the process.
-        let _ = self.sender.send(Message::Told(event, Some(sender))).await;
+        let _ = self.sender.send(message).await;
         answer.await.unwrap_or(Err(Refused { state: "stopping" }))
     }
 
@@ -118,6 +149,10 @@ pub async fn run(base: Shared, journal: Option<Journal<RealFs>>, restarted: Happ
                         let _ = answer.send(result);
                     }
                 }
+                Some(Message::Plan(steps, first, answer)) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(run.plan(steps, first).await);
+                }
                 Some(Message::Came(entered, event)) if entered == run.entered => {
                     if let Err(refused) = run.on(event).await {
                         tracing::debug!(%refused, "Event left out");
@@ -152,45 +187,61 @@ impl Run {
 
     /// Takes up what an earlier base left.
     async fn begin(&mut self, restarted: Happened, save: bool) {
-        let before = self.base.installer.state();
-        self.report_again(before.attempt().map(|attempt| attempt.id));
-        let now = self.now();
-        let next = match before.on(restarted, &now) {
-            Ok(transition) => transition.next,
+        let before = self.base.installer.course();
+        let next = match before.on(restarted, &self.now()) {
+            Ok(moved) => moved.next,
             Err(_) => (*before).clone(),
         };
         if !before.at_rest() {
-            self.log(
-                &next,
-                Level::Warning,
-                format!("The base was restarted while {}", doing(&before)),
-            );
+            let words = format!("The base was restarted while {}", doing(&before.install));
+            self.log(&next, Level::Warning, words);
         }
         if save || next != *before {
             self.save(&next).await;
         }
-        let Transition { next, effects } = next.enter();
-        self.enter(next, effects);
-    }
-
-    /// What an earlier base wrote down it may not have told the update server.
-    fn report_again(&self, attempt: Option<AttemptId>) {
-        let entries = self.base.log.after(0).into_iter();
-        let of_attempt = entries.filter(|entry| attempt.is_some() && entry.attempt == attempt);
-        for (step, entry) in (1..).zip(of_attempt) {
-            self.base.reports.add(step, entry);
-        }
+        let effects = next.install.resume();
+        self.enter(Moved { next, effects });
+        self.walk_on().await;
     }
 
     async fn on(&mut self, event: Happened) -> Result<(), Refused> {
-        let before = self.base.installer.state();
-        let transition = before.on(event, &self.now())?;
-        if transition.next == *before {
+        let before = self.base.installer.course();
+        let moved = before.on(event, &self.now())?;
+        if moved.next == *before {
             return Ok(());
         }
-        self.save(&transition.next).await;
-        self.enter(transition.next, transition.effects);
+        self.save(&moved.next).await;
+        self.enter(moved);
+        self.walk_on().await;
         Ok(())
+    }
+
+    async fn plan(&mut self, steps: Vec<PackageRef>, first: AttemptId) -> Result<(), Refused> {
+        let from = steps.first().and_then(|step| self.base.installed(step.kind));
+        let moved = self.base.installer.course().begin(steps, first, from, &self.now())?;
+        self.save(&moved.next).await;
+        self.enter(moved);
+        Ok(())
+    }
+
+    /// Goes on in the plan when a step has ended: begins the next one, or says how the plan ended.
+    async fn walk_on(&mut self) {
+        let before = self.base.installer.course();
+        let from = before.next_step().and_then(|next| self.base.installed(next.kind));
+        let Some(moved) = before.advance(attempt_id(), from, &self.now()) else { return };
+        crash_point("plan-before-advance");
+        self.save(&moved.next).await;
+        crash_point("plan-after-advance");
+        if moved.next.walks() {
+            count_attempt(&self.base);
+            self.enter(moved);
+            return;
+        }
+        // The installer stays where it is, and so do the effects of its last state.
+        self.base.installer.course.send_replace(Arc::new(moved.next.clone()));
+        if let Some((level, text)) = moved.next.plan.as_ref().and_then(plan_words::ended) {
+            self.log(&moved.next, level, text);
+        }
     }
 
     fn now(&self) -> Now {
@@ -198,36 +249,44 @@ impl Run {
     }
 
     /// Writes the state down; it is entered only when that worked.
-    async fn save(&mut self, next: &Machine) {
-        crash_point(&format!("save-before-{}", next.name()));
+    async fn save(&mut self, next: &Walk) {
+        let name = next.install.name();
+        crash_point(&format!("save-before-{name}"));
         let saved = next.saved();
         loop {
             match self.journal.append(&saved, host::now()) {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::error!(%error, state = next.name(), "State cannot be saved; trying again");
+                    tracing::error!(%error, state = name, "State cannot be saved; trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         }
-        crash_point(&format!("save-after-{}", next.name()));
+        crash_point(&format!("save-after-{name}"));
     }
 
-    fn enter(&mut self, next: Machine, effects: Vec<Effect<VerifiedPackage>>) {
+    fn enter(&mut self, Moved { next, effects }: Moved<VerifiedPackage>) {
         self.entered += 1;
         if let Some(running) = self.effects.take() {
             running.abort();
         }
         // What was at rest when the base started was told by an earlier base.
-        if self.entered > 1 || !next.at_rest() {
-            let (level, text) = told(&next);
+        if self.entered > 1 || !next.install.at_rest() {
+            let (level, text) = told(&next.install);
+            let text = match (&next.install, &next.plan) {
+                (Install::Planned { .. }, Some(plan)) => plan_words::step(plan) + &text,
+                _ => text,
+            };
             self.log(&next, level, text);
         }
         self.base.installer.say("", 0.0);
-        self.base.installer.state.send_replace(Arc::new(next));
-        if effects.is_empty() {
-            return;
+        self.base.installer.course.send_replace(Arc::new(next));
+        if !effects.is_empty() {
+            self.perform(effects);
         }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect<VerifiedPackage>>) {
         let (base, entered) = (self.base.clone(), self.entered);
         self.effects = Some(tokio::spawn(async move {
             for effect in effects {
@@ -245,26 +304,43 @@ impl Run {
         }));
     }
 
-    fn log(&self, state: &Machine, level: Level, text: String) {
-        let subject = state.package().map(|package| package.to_string()).unwrap_or_default();
-        let attempt = state.attempt().map(|attempt| attempt.id);
-        let entry = Entry {
-            n: 0,
-            at: host::now(),
-            attempt,
-            subject,
-            phase: state.name().to_owned(),
-            level,
-            text,
-        };
-        let (step, entry) = self.base.log.add(entry);
-        self.base.reports.add(step, entry);
+    fn log(&self, course: &Walk, level: Level, text: String) {
+        self.base.log.add(entry(course, level, text));
+    }
+}
+
+/// Notes how long sessions stood still while a version took over.
+pub fn note_stall(base: &Shared, stall_ms: u64) {
+    let text = format!("The longest that a session stood still was {stall_ms} ms.");
+    let entry = entry(&base.installer.course(), Level::Info, text);
+    base.log.add(Entry { stall_ms: Some(stall_ms), ..entry });
+}
+
+fn entry(course: &Walk, level: Level, text: String) -> Entry {
+    let state = &course.install;
+    Entry {
+        n: 0,
+        at: host::now(),
+        attempt: state.attempt().map(|attempt| attempt.id),
+        step: 0,
+        subject: plan_words::subject(course),
+        phase: state.name().to_owned(),
+        level,
+        text,
+        stall_ms: None,
     }
 }
 
 /// In test builds, where the process may be killed. What would be an error here has nobody to go to.
 fn crash_point(name: &str) {
     let _ = failpoint(name);
+}
+
+/// Counts an attempt that has begun.
+pub fn count_attempt(base: &Shared) {
+    if let Err(error) = base.ledger.change(install::Ledger::attempt_begun) {
+        tracing::warn!(%error, "Attempt cannot be counted");
+    }
 }
 
 /// The id of a new attempt.

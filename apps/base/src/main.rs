@@ -17,9 +17,12 @@ mod init;
 mod installer;
 mod keeper;
 mod last_check;
+mod license;
 mod log;
 mod pages;
+mod past;
 mod paths;
+mod plan_words;
 mod preflight;
 mod reports;
 mod secrets;
@@ -28,6 +31,8 @@ mod serve;
 mod signed_in;
 mod site;
 mod trust;
+mod update_server;
+mod way;
 
 use std::process::ExitCode;
 

@@ -38,6 +38,10 @@ impl Paths {
         self.data.join("install.jsonl")
     }
 
+    pub fn reported(&self) -> PathBuf {
+        self.data.join("reported.json")
+    }
+
     pub fn accounts(&self) -> PathBuf {
         self.data.join("accounts.json")
     }
@@ -52,6 +56,10 @@ impl Paths {
 
     pub fn key(&self) -> PathBuf {
         self.data.join("appliance.key")
+    }
+
+    pub fn license(&self) -> PathBuf {
+        self.data.join("license.json")
     }
 
     pub fn last_check(&self) -> PathBuf {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use host::{Journal, JournalError, RealFs, Slots};
-use install::{Event, Install, Record, recover};
+use install::{Course, Event, Install, Record, recover};
 use model::PackageKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::accounts::AccountBook;
 use crate::base::{Base, LedgerFile, Shared};
 use crate::config::Config;
-use crate::installer::{self, Happened, Installer, Machine};
+use crate::installer::{self, Happened, Installer, Machine, Walk};
 use crate::keeper::LAST_EXIT;
 use crate::last_check::LastCheck;
 use crate::log::InstallLog;
@@ -23,7 +23,7 @@ use crate::reports::{self, Reports};
 use crate::self_update::{Sockets, own_slot};
 use crate::signed_in::SignedIn;
 use crate::site::{Fleet, end_silent, supervise};
-use crate::{api, https, trust};
+use crate::{api, https, license, trust};
 
 /// How often the keeper hears that the base is alive.
 const ALIVE: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ pub fn run(paths: Paths) -> anyhow::Result<ExitCode> {
 /// What was found at the start.
 struct Start {
     journal: Option<Journal<RealFs>>,
-    machine: Machine,
+    course: Walk,
     /// The state differs from the last record.
     changed: bool,
 }
@@ -56,19 +56,20 @@ async fn serve(paths: Paths, sockets: Sockets) -> anyhow::Result<ExitCode> {
     let own = own_slot();
     let last_check = LastCheck::open(&paths);
     let start = start(&paths, &slots, &last_check).await?;
-    let restarted = restarted(&start.machine, own);
+    let restarted = restarted(&start.course.install, own);
+    let log = InstallLog::open(&paths)?;
     let base: Shared = Arc::new(Base {
         own,
         started: Instant::now(),
         started_at: host::now(),
         ledger: LedgerFile::open(&paths)?,
-        log: InstallLog::open(&paths)?,
+        reports: Reports::open(&paths, &log),
+        log,
         accounts: AccountBook::open(&paths)?,
         signed_in: SignedIn::open(&paths),
         last_check,
-        reports: Reports::default(),
         fleet: Fleet::new(&paths),
-        installer: Installer::new(start.machine),
+        installer: Installer::new(start.course),
         closing: watch::Sender::new(false),
         sockets,
         slots,
@@ -76,6 +77,9 @@ async fn serve(paths: Paths, sockets: Sockets) -> anyhow::Result<ExitCode> {
         paths,
     });
     base.fleet.adopt().await?;
+    if let Err(error) = license::tell_site(&base) {
+        tracing::warn!(%error, "Site cannot be told of its license");
+    }
     tracing::info!(slot = ?base.own, "Base serves");
     let listener = base.sockets.base()?;
     tokio::spawn(api::serve(base.clone(), listener));
@@ -103,15 +107,17 @@ async fn start(
             // Fails closed: the versions that `current` names run, and nothing is installed.
             tracing::error!(%damage, "Journal cannot be trusted");
             let machine = Install::Rescue { kind: PackageKind::Base, reason: damage.to_string() };
-            return Ok(Start { journal: None, machine, changed: false });
+            return Ok(Start { journal: None, course: machine.into(), changed: false });
         }
         Err(error) => return Err(error.into()),
     };
-    let last = last.map(|record: Record| record.install);
-    let (recovered, _) = recover(last.clone(), &slots.on_disk()?);
-    let machine = trust::prove_again(paths, slots, last_check, &recovered).await;
-    let changed = last.is_some_and(|last| last != machine.saved());
-    Ok(Start { journal: Some(journal), machine, changed })
+    let last = last.map(Record::course);
+    let plan = last.as_ref().and_then(|last| last.plan.clone());
+    let (recovered, _) = recover(last.clone().map(|last| last.install), &slots.on_disk()?);
+    let install = trust::prove_again(paths, slots, last_check, &recovered).await;
+    let course = Course { install, plan };
+    let changed = last.is_some_and(|last| last != course.saved());
+    Ok(Start { journal: Some(journal), course, changed })
 }
 
 /// How the last base ended, when that says something about a base on trial.

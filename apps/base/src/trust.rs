@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host::{RealFs, Slots, load_json};
+use host::{RealFs, Slots, load_json, save_json};
 use install::{Fault, Install, PackageRef};
 use model::Timestamp;
 use release::offer::{
-    CLOCK_SKEW_MAX, CheckRequest, Expected, Nonce, OFFER_BYTES_MAX, Offer, Refusal,
+    CLOCK_SKEW_MAX, CheckRequest, Expected, Nonce, OFFER_BYTES_MAX, Offer, PINS_MAX,
     SIGNATURE_HEADER, VersionFloor, sign_request,
 };
 use release::plan::{Blocked, Card, Installed, Status};
@@ -19,37 +19,13 @@ use crate::enrol::{self, Enrolment};
 use crate::installer::Machine;
 use crate::last_check::{Checked, LastCheck};
 use crate::paths::Paths;
-use crate::secrets;
+use crate::{secrets, update_server};
 
 /// Tries of a download in a row that bring nothing new.
 const TRIES_MAX: u32 = 5;
-/// How long the update server may take to answer a question; downloads have no such limit.
-const ANSWER: Duration = Duration::from_secs(20);
-
-/// A client for questions to the update server.
-pub fn http_client() -> anyhow::Result<reqwest::Client> {
-    Ok(any_certificate().timeout(ANSWER).build()?)
-}
-
-/// Any certificate: an update server makes its own, and what it says is believed for its signatures
-/// alone: offers by the key of the enrolment text, software by TUF.
-fn any_certificate() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .tls_danger_accept_invalid_certs(true)
-        .connect_timeout(ANSWER)
-        .user_agent(concat!("sluis-base/", env!("CARGO_PKG_VERSION")))
-}
-
-/// What the update server's refusal says to a person.
-pub fn refusal(url: &str, status: reqwest::StatusCode, body: &[u8]) -> String {
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => format!("{}. {}", refusal.error, refusal.remedy),
-        Err(_) => format!("{url} answered {status}"),
-    }
-}
-
 /// Asks the update server, refreshes the metadata, and keeps what both say.
 pub async fn check(base: &Shared) -> Result<Checked, Fault> {
+    let _alone = base.last_check.asking.lock().await;
     match try_check(base).await {
         Ok(checked) => {
             base.last_check.change(|last| *last = checked.clone());
@@ -66,7 +42,8 @@ pub async fn check(base: &Shared) -> Result<Checked, Fault> {
 async fn try_check(base: &Shared) -> Result<Checked, Fault> {
     let enrolment = enrolment(&base.paths)?;
     let offer = ask(base, &enrolment).await?;
-    let mut client = client(&base.paths, &enrolment.url)?;
+    let enrolment = learn_pins(base, enrolment, &offer.pins).await;
+    let mut client = client(&base.paths, &enrolment)?;
     let latest = base.last_check.latest_signed().max(offer.issued);
     refresh(&base.paths, &mut client, latest).await?;
     let mut packages = vec![];
@@ -97,6 +74,35 @@ fn trusted_now(latest: Timestamp) -> Timestamp {
     tuf::clock::trusted_now(Timestamp::default(), Some(latest), host::now())
 }
 
+/// Takes over the pins of a signed offer, so that a server may change its key once it has announced the next one.
+///
+/// Only pins by which the server is known are taken over: behind a proxy it may not know what appliances meet.
+async fn learn_pins(base: &Shared, enrolment: Enrolment, pins: &[Sha256]) -> Enrolment {
+    if pins.is_empty() || pins.len() > PINS_MAX || pins == enrolment.pins {
+        return enrolment;
+    }
+    let known = async {
+        let client = update_server::for_questions(pins)?;
+        anyhow::Ok(
+            client.get(format!("{}/tuf/metadata/timestamp.json", enrolment.url)).send().await?,
+        )
+    };
+    if let Err(error) = known.await {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "Update server is not known by the pins that it names"
+        );
+        return enrolment;
+    }
+    let next = Enrolment { pins: pins.to_vec(), ..enrolment.clone() };
+    if let Err(error) = save_json(&RealFs, &base.paths.enrolment(), &next) {
+        tracing::warn!(%error, "Pins of the update server cannot be saved");
+        return enrolment;
+    }
+    tracing::info!(?pins, "Update server is known by these keys from now on");
+    next
+}
+
 fn metadata_fault(error: &tuf_client::Error) -> Fault {
     let source = std::error::Error::source(error).map(|source| format!(": {source}"));
     Fault::host(
@@ -116,13 +122,12 @@ fn enrolment(paths: &Paths) -> Result<Enrolment, Fault> {
     }
 }
 
-fn client(paths: &Paths, url: &str) -> Result<Client<HttpRepository>, Fault> {
+fn client(paths: &Paths, enrolment: &Enrolment) -> Result<Client<HttpRepository>, Fault> {
     let store = TrustedStore::open(&paths.tuf())
         .map_err(|error| Fault::host(error.to_string(), error.remedy()))?;
-    // Without a limit on the whole: a download is watched by its progress.
-    let http = any_certificate()
-        .build()
-        .map_err(|error| Fault::host(error.to_string(), "Look at the appliance's log."))?;
+    let http = update_server::for_downloads(&enrolment.pins)
+        .map_err(|error| Fault::host(format!("{error:#}"), "Look at the appliance's log."))?;
+    let url = &enrolment.url;
     let (metadata, targets) = (format!("{url}/tuf/metadata"), format!("{url}/tuf/targets"));
     let repository = HttpRepository::with_client(http, &metadata, &targets);
     let repository = repository.map_err(|error| Fault::host(error.to_string(), "Enrol again."))?;
@@ -139,13 +144,10 @@ async fn ask(base: &Shared, enrolment: &Enrolment) -> Result<Offer, Fault> {
     let body = serde_json::to_vec(&request).map_err(|error| host_fault(error.into()))?;
     let url = format!("{}/v1/check", enrolment.url);
     let unreachable = |error: reqwest::Error| {
-        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
-        Fault::host(
-            format!("the update server cannot be reached: {error}{}", source.unwrap_or_default()),
-            "Check that this appliance may reach it, then check again.",
-        )
+        let (text, remedy) = update_server::unreachable(&error);
+        Fault::host(text, remedy)
     };
-    let answer = http_client()
+    let answer = update_server::for_questions(&enrolment.pins)
         .map_err(host_fault)?
         .post(&url)
         .header(SIGNATURE_HEADER, sign_request(&body, &key))
@@ -157,7 +159,7 @@ async fn ask(base: &Shared, enrolment: &Enrolment) -> Result<Offer, Fault> {
     let status = answer.status();
     let bytes = bounded(answer).await.map_err(unreachable)?;
     if !status.is_success() {
-        return Err(Fault::host(refusal(&url, status, &bytes), "Then check again."));
+        return Err(Fault::host(update_server::refusal(&url, status, &bytes), "Then check again."));
     }
     let offer = Offer::verify(
         &bytes,
@@ -269,8 +271,9 @@ fn blocked(mut card: Card, missing: &str, text: String) -> Card {
 
 /// Downloads a package under its signed name, length and hash, and proves it.
 pub async fn fetch(base: &Shared, package: &PackageRef) -> Result<VerifiedPackage, Fault> {
+    let _alone = base.last_check.asking.lock().await;
     let enrolment = enrolment(&base.paths)?;
-    let mut client = client(&base.paths, &enrolment.url)?;
+    let mut client = client(&base.paths, &enrolment)?;
     let now = trusted_now(base.last_check.latest_signed());
     if client.resume(now).is_err() {
         client.refresh(now).await.map_err(|error| metadata_fault(&error))?;
@@ -398,7 +401,7 @@ async fn prove_one(
     package: &PackageRef,
 ) -> Result<VerifiedPackage, Fault> {
     let enrolment = enrolment(paths)?;
-    let mut client = client(paths, &enrolment.url)?;
+    let mut client = client(paths, &enrolment)?;
     client
         .resume(trusted_now(last_check.latest_signed()))
         .map_err(|error| metadata_fault(&error))?;

@@ -45,10 +45,14 @@ pub enum Updates {
     Check,
     /// List what the last check found
     List,
-    /// Install an update and follow it to its end
+    /// Install an update, with what it needs first, and follow it to its end
     Install {
         /// Name of the package, as `list` shows it
-        target: String,
+        #[arg(required_unless_present = "all")]
+        target: Option<String>,
+        /// Install the newest of everything, in the order of the plan that `list` shows
+        #[arg(long, conflicts_with = "target")]
+        all: bool,
         /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
@@ -83,7 +87,7 @@ pub async fn run(profile: &Profile, command: Command, json: bool) -> Result<Exit
         Command::Updates { command } => match command {
             Updates::Check => appliance.check().await,
             Updates::List => appliance.list().await,
-            Updates::Install { target, yes } => appliance.install(&target, yes).await,
+            Updates::Install { target, all: _, yes } => appliance.install(target, yes).await,
             Updates::Rollback { kind, yes } => appliance.rollback(&kind, yes).await,
             Updates::Retry { target } => appliance.retry(&target).await,
             Updates::Log => appliance.log().await,
@@ -99,23 +103,50 @@ struct Appliance<'p> {
 }
 
 const API: &str = "/appliance/api/v1";
+/// How long an answer may take; one that waits for news comes within 20 s.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 impl Appliance<'_> {
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, Problem> {
+    fn token(&self) -> Result<String, Problem> {
         let token = std::fs::read_to_string(self.profile.appliance_token()).map_err(|_| {
             Problem::new(
                 "this console has not signed in to /appliance",
                 "run `sluis appliance login`",
             )
         })?;
+        Ok(token.trim().to_owned())
+    }
+
+    /// Asks for something over the newest link, and again over a newer one when there is one before the answer came:
+    /// the generation at the other end of the older one is leaving.
+    async fn ask(&self, path: &str) -> Result<Value, Problem> {
+        let (path, token) = (format!("{API}{path}"), self.token()?);
+        let (mut newest, mut after) = (self.connection.newest.clone(), 0);
+        loop {
+            let current = newer_link(&mut newest, after).await;
+            let current = current.context("the link is not kept any more")?;
+            after = current.number;
+            let mut newer = newest.clone();
+            tokio::select! {
+                answer = api::call(&current, Method::GET, &path, Some(&token), None) => return answer,
+                Some(_) = newer_link(&mut newer, after) => {}
+                () = tokio::time::sleep(ANSWER_MAX) => {
+                    return Err(Problem::new("no answer came in time", "try again"));
+                }
+            }
+        }
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Problem> {
+        let token = self.token()?;
         let mut newest = self.connection.newest.clone();
         let current = newer_link(&mut newest, 0).await.context("the link is not kept any more")?;
-        api::call(&current, method, &format!("{API}{path}"), Some(token.trim()), body).await
+        api::call(&current, method, &format!("{API}{path}"), Some(&token), body).await
     }
 
     async fn login(&self, user: &str, password_stdin: bool) -> Result<ExitCode, Problem> {
@@ -199,6 +230,9 @@ impl Appliance<'_> {
             if let Some(text) = card["blocked"]["text"].as_str() {
                 println!("    {}", clean(text));
             }
+            if let Some(steps @ 2..) = card["way"].as_array().map(Vec::len) {
+                println!("    `sluis appliance updates install` takes the {steps} steps to it");
+            }
             for line in card["notes"].as_str().unwrap_or_default().lines() {
                 println!("    | {}", clean(line));
             }
@@ -208,10 +242,31 @@ impl Appliance<'_> {
         }
     }
 
-    async fn install(&self, target: &str, yes: bool) -> Result<ExitCode, Problem> {
-        confirm(yes, &format!("Install {target} now? Sessions go on."))?;
-        let answer =
-            self.call(Method::POST, "/updates/install", Some(&json!({ "target": target }))).await?;
+    /// Installs one package with what it needs first, or the newest of everything when none is named.
+    async fn install(&self, target: Option<String>, yes: bool) -> Result<ExitCode, Problem> {
+        let known = self.call(Method::GET, "/updates", None).await?;
+        let steps = way(&known, target.as_deref());
+        let several = steps.len() > 1;
+        if several && !self.json {
+            for (i, step) in steps.iter().enumerate() {
+                eprintln!("{}. {}", i + 1, plain(&step["text"]));
+            }
+        }
+        let question = match &target {
+            _ if several => format!("Install these {} in this order?", steps.len()),
+            Some(target) => format!("Install {target} now?"),
+            None => "Install the newest of everything now?".to_owned(),
+        };
+        confirm(yes, &format!("{question} Sessions go on."))?;
+        let mut body = match target {
+            Some(target) => json!({ "target": target }),
+            None => json!({ "all": true }),
+        };
+        if several {
+            // What was shown is what is installed, or nothing is.
+            body["steps"] = steps.iter().map(|step| step["target"].clone()).collect();
+        }
+        let answer = self.call(Method::POST, "/updates/install", Some(&body)).await?;
         self.watch(answer["attempt"].as_str()).await
     }
 
@@ -257,7 +312,7 @@ impl Appliance<'_> {
         let mut failures = 0;
         loop {
             let path = format!("/updates/progress?after={after}&wait=1");
-            let progress = match self.call(Method::GET, &path, None).await {
+            let progress = match self.ask(&path).await {
                 Ok(progress) => progress,
                 // The generation that answered may just have left; the next one knows as much.
                 Err(_) if failures < 20 => {
@@ -273,8 +328,8 @@ impl Appliance<'_> {
                 self.say(&bar, entry);
             }
             bar.set_position(progress["percent"].as_u64().unwrap_or_default());
-            bar.set_message(plain(&progress["phase"]));
-            let is_ours = attempt.is_none_or(|attempt| progress["attempt"] == attempt);
+            bar.set_message(at_work(&progress));
+            let is_ours = attempt.is_none_or(|attempt| belongs(&progress, attempt));
             if is_ours && progress["done"] == true {
                 bar.finish_and_clear();
                 return self.outcome(&progress);
@@ -295,7 +350,8 @@ impl Appliance<'_> {
 
     fn outcome(&self, progress: &Value) -> Result<ExitCode, Problem> {
         let text = plain(&progress["text"]);
-        let good = matches!(progress["phase"].as_str(), Some("committed" | "contracted" | "idle"));
+        let good = matches!(progress["phase"].as_str(), Some("committed" | "contracted" | "idle"))
+            && progress["plan"]["state"] != "stopped";
         if !good {
             let next = progress["next"].as_str().filter(|next| !next.is_empty());
             return Err(Problem::new(
@@ -308,6 +364,33 @@ impl Appliance<'_> {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The steps that lead to a package, or to the newest of everything; empty when it is not known.
+fn way<'a>(known: &'a Value, target: Option<&str>) -> &'a [Value] {
+    let steps = match target {
+        Some(target) => {
+            let cards = known["packages"].as_array().into_iter().flatten();
+            cards.into_iter().find(|card| card["target"] == target).map(|card| &card["way"])
+        }
+        None => Some(&known["plan"]),
+    };
+    steps.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// What is being done, and in which step of how many.
+fn at_work(progress: &Value) -> String {
+    let phase = plain(&progress["phase"]);
+    match (progress["plan"]["step"].as_u64(), progress["plan"]["of"].as_u64()) {
+        (Some(step), Some(of)) => format!("step {step} of {of}: {phase}"),
+        _ => phase,
+    }
+}
+
+/// Whether the progress is that of the attempt, or of a plan that it is a step of.
+fn belongs(progress: &Value, attempt: &str) -> bool {
+    let attempts = progress["attempts"].as_array().into_iter().flatten();
+    progress["attempt"] == attempt || attempts.into_iter().any(|other| other == attempt)
 }
 
 fn confirm(yes: bool, question: &str) -> Result<(), Problem> {

@@ -89,6 +89,7 @@ async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
         "sessions_live": sessions.len(),
         "sessions": sessions,
         "operators": operators,
+        "stall_ms_max": site.broker.stall_ms_max.load(Ordering::Acquire),
     }))
 }
 

@@ -43,6 +43,7 @@ pub async fn build(
         hostname: String::new(),
         base_socket: settings.run.join("base.sock"),
         mirror: settings.mirror.clone(),
+        license: settings.license.clone(),
         package: settings.package.clone(),
         recordings: settings.recordings(),
     })?;

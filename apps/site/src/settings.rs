@@ -23,6 +23,8 @@ pub struct Settings {
     pub tls: PathBuf,
     /// TUF metadata for clients.
     pub mirror: PathBuf,
+    /// The file that tells which license is installed; none under a base that does not tell.
+    pub license: Option<PathBuf>,
     /// Version and revision, as the package says.
     pub release: Release,
     /// The schema level that the package writes.
@@ -56,6 +58,7 @@ impl Settings {
             run: folder("SLUIS_RUN")?,
             tls: folder("SLUIS_TLS")?,
             mirror: folder("SLUIS_MIRROR")?,
+            license: env::var_os("SLUIS_LICENSE").map(PathBuf::from),
             release: Release {
                 version: manifest.version.clone(),
                 revision: Revision(manifest.revision.0),

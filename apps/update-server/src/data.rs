@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use model::PublicKey;
+use release::Sha256;
 use tuf::SigningKey;
 
 use crate::store::Store;
@@ -74,6 +75,18 @@ impl Data {
     /// The address that appliances reach this server at, once it has served.
     pub fn url(&self) -> Option<String> {
         Some(fs::read_to_string(self.dir.join("url")).ok()?.trim().to_owned())
+    }
+
+    /// Remembers the pins of the certificates that appliances meet.
+    pub fn set_pins(&self, pins: &[Sha256]) -> Result<()> {
+        let lines: Vec<String> = pins.iter().map(ToString::to_string).collect();
+        write_atomic(&self.dir.join("pins"), lines.join("\n").as_bytes())
+    }
+
+    /// The pins of the certificates that appliances meet, once the server has served.
+    pub fn pins(&self) -> Vec<Sha256> {
+        let text = fs::read_to_string(self.dir.join("pins")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// Reads a file that only its owner reads, and makes it when it is missing.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use release::Sha256;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +37,10 @@ pub struct Serve {
     /// Serves plain HTTP, for behind a proxy that does TLS.
     #[arg(long, conflicts_with = "cert")]
     plain: bool,
+    /// Another certificate that appliances may meet, in PEM: that of a proxy, of its authority, or the next one.
+    /// They are told its pin beside that of the server's own.
+    #[arg(long = "pin", value_name = "CERT")]
+    pins: Vec<PathBuf>,
 }
 
 impl Serve {
@@ -50,15 +55,18 @@ impl Serve {
         let url = self.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
         let url = url.trim_end_matches('/').to_owned();
         let tls = self.tls(data, &url)?;
+        let pins = self.known_by(data)?;
         let app = App {
             store: data.store().await?,
             repository: Arc::new(Repository::new(&self.repo)),
             offer_key: data.offer_key()?,
             offer_public: data.offer_public()?,
+            pins: pins.clone(),
             host: host_of(&url).to_owned(),
             page_login: login(&data.page_password()?),
         };
         data.set_url(&url)?;
+        data.set_pins(&pins)?;
         // A program that started this one reads the first line and knows the server is there.
         println!("{url}");
         std::io::stdout().flush().ok();
@@ -69,6 +77,16 @@ impl Serve {
         );
         http::serve(Server { listener, tls }, http::router(Arc::new(app)), ended()?).await;
         Ok(())
+    }
+
+    /// The pins of what appliances meet here.
+    fn known_by(&self, data: &Data) -> Result<Vec<Sha256>> {
+        let own = match &self.cert {
+            _ if self.plain => None,
+            Some(cert) => Some(cert.clone()),
+            None => Some(data.tls_paths().0),
+        };
+        tls::pins(own.as_deref(), &self.pins)
     }
 
     fn tls(&self, data: &Data, url: &str) -> Result<Option<Arc<rustls::ServerConfig>>> {

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use model::Timestamp;
 
 use crate::crc::crc32;
-use crate::{Install, PackageRef};
+use crate::{Course, Install, PackageRef, PlanRun};
 
 /// One entry of the journal: the state that was entered, in the order of `n`.
 ///
@@ -16,6 +16,16 @@ pub struct Record {
     pub at: Timestamp,
     /// The state.
     pub install: Install<PackageRef>,
+    /// The plan that the state is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanRun>,
+}
+
+impl Record {
+    /// What was saved.
+    pub fn course(self) -> Course<PackageRef> {
+        Course { install: self.install, plan: self.plan }
+    }
 }
 
 /// What a journal holds.

@@ -13,7 +13,7 @@ fn journal() -> (Vec<u8>, Vec<usize>) {
     let mut install = common::Machine::Idle;
     for (n, event) in good_update(PackageKind::Site).into_iter().enumerate() {
         install = install.on(event, &at(NOON)).expect("the story has no refused events").next;
-        let record = Record { n: n as u64 + 1, at: NOON, install: install.saved() };
+        let record = Record { n: n as u64 + 1, at: NOON, install: install.saved(), plan: None };
         bytes.extend(write(&record).expect("a record is JSON"));
         ends.push(bytes.len());
     }

@@ -7,6 +7,7 @@
 
 pub mod catalog;
 mod client;
+mod enrolment;
 mod hash;
 mod hostname;
 mod license;
@@ -19,7 +20,7 @@ mod verified;
 pub use client::{ClientBuild, ClientKind, STAMP_BYTES_MAX};
 pub use hash::{BadSha256, Sha256, from_hex, to_hex};
 pub use hostname::{BadHostname, Hostname};
-pub use license::{License, LicenseError};
+pub use license::{InstalledLicense, License, LicenseError, LicenseState};
 pub use manifest::{
     Database, FileEntry, Floor, MANIFEST_SCHEMA, Manifest, ManifestError, Requirement, Restart,
     Wire, limits, sequence,

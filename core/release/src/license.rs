@@ -1,4 +1,4 @@
-use model::Timestamp;
+use model::{Release, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::hostname::Hostname;
@@ -58,13 +58,45 @@ impl License {
     }
 }
 
+/// The license of an appliance as its base tells the site, in `license.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledLicense {
+    /// The license package's release.
+    pub release: Release,
+    /// What it says.
+    #[serde(flatten)]
+    pub license: License,
+}
+
+/// Whether an installed license holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LicenseState {
+    /// It does.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// It is for another site: the appliance's hostname was changed since.
+    OtherSite,
+}
+
+impl InstalledLicense {
+    /// Whether it holds for this site now.
+    pub fn state(&self, site: &Hostname, now: Timestamp) -> LicenseState {
+        match self.license.check(site, now) {
+            Ok(()) => LicenseState::Valid,
+            Err(LicenseError::Expired(_)) => LicenseState::Expired,
+            Err(LicenseError::OtherSite { .. }) => LicenseState::OtherSite,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_license_is_for_one_site_and_one_time() {
-        // req: UPD-06
         let license = License {
             hostname: "access.example.com".parse().expect("a hostname"),
             users: 10,
@@ -79,5 +111,17 @@ mod tests {
             Err(LicenseError::Expired(Timestamp(1000)))
         );
         assert!(matches!(license.check(&other, Timestamp(0)), Err(LicenseError::OtherSite { .. })));
+    }
+
+    #[test]
+    fn what_the_base_writes_the_site_reads_and_says_whether_it_holds() {
+        let text = r#"{"release":{"version":"1.0.0","revision":2},"hostname":"access.example.com","users":10,"expires":1000}"#;
+        let license: InstalledLicense = serde_json::from_str(text).expect("a license");
+        assert_eq!(serde_json::to_string(&license).expect("JSON"), text);
+        let (here, other) =
+            (license.license.hostname.clone(), "other.example.com".parse().expect("a hostname"));
+        assert_eq!(license.state(&here, Timestamp(999)), LicenseState::Valid);
+        assert_eq!(license.state(&here, Timestamp(1000)), LicenseState::Expired);
+        assert_eq!(license.state(&other, Timestamp(0)), LicenseState::OtherSite);
     }
 }

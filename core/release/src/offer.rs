@@ -14,6 +14,7 @@ use serde_json::Value;
 use tuf::canonical::{NotCanonical, canonical, to_canonical};
 use tuf::{Key, SigningKey};
 
+pub use crate::enrolment::{BadEnrolmentText, EnrolmentText, PINS_MAX};
 use crate::hash::{Sha256, from_hex, to_hex};
 use crate::hostname::Hostname;
 use crate::plan::{Card, Installed, Step};
@@ -70,46 +71,6 @@ impl<'de> Deserialize<'de> for Nonce {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// What an administrator types to enrol: `<url>#<code>.<offer public key>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnrolmentText {
-    /// Address of the update server, without a final `/`.
-    pub url: String,
-    /// The one-time code.
-    pub code: String,
-    /// The key that offers must be signed with.
-    pub offer_key: PublicKey,
-}
-
-/// The text is not an enrolment text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this is not an enrolment text: paste all of what `sluis-update appliance code` printed, which looks like https://updates.example.com#CODE.KEY"
-)]
-pub struct BadEnrolmentText;
-
-impl fmt::Display for EnrolmentText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}.{}", self.url, self.code, self.offer_key)
-    }
-}
-
-impl FromStr for EnrolmentText {
-    type Err = BadEnrolmentText;
-
-    fn from_str(text: &str) -> Result<Self, BadEnrolmentText> {
-        let (url, rest) = text.trim().rsplit_once('#').ok_or(BadEnrolmentText)?;
-        let (code, key) = rest.split_once('.').ok_or(BadEnrolmentText)?;
-        let url = url.trim_end_matches('/');
-        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        if host.is_none_or(str::is_empty) || code.is_empty() {
-            return Err(BadEnrolmentText);
-        }
-        let offer_key = key.parse().map_err(|_| BadEnrolmentText)?;
-        Ok(Self { url: url.to_owned(), code: code.to_owned(), offer_key })
     }
 }
 
@@ -228,6 +189,10 @@ pub struct Offer {
     pub packages: Vec<Card>,
     /// The way to the newest of everything.
     pub plan: Vec<Step>,
+    /// SHA-256 of the public keys (SubjectPublicKeyInfo) of the certificates that the appliance may meet at the
+    /// update server from now on; none when it shall keep what it knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Sha256>,
 }
 
 /// The word in an offer's `_type`.

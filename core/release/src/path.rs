@@ -22,6 +22,36 @@ pub enum PathError {
     Nested(String),
 }
 
+/// Characters that are not seen, or that change how others are shown: Unicode's category Cf with the line and paragraph
+/// separators. A name with one of them is read as another name than it is.
+const INVISIBLE: [(char, char); 21] = [
+    ('\u{ad}', '\u{ad}'),
+    ('\u{600}', '\u{605}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{6dd}', '\u{6dd}'),
+    ('\u{70f}', '\u{70f}'),
+    ('\u{890}', '\u{891}'),
+    ('\u{8e2}', '\u{8e2}'),
+    ('\u{180e}', '\u{180e}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{fff9}', '\u{fffb}'),
+    ('\u{110bd}', '\u{110bd}'),
+    ('\u{110cd}', '\u{110cd}'),
+    ('\u{13430}', '\u{1343f}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0001}', '\u{e0001}'),
+    ('\u{e0020}', '\u{e007f}'),
+    ('\u{3164}', '\u{3164}'),
+];
+
+fn is_invisible(c: char) -> bool {
+    INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&c))
+}
+
 /// Holds the rules for one path in a package: relative, plain names, nothing that leads out.
 pub fn check_path(path: &str) -> Result<(), PathError> {
     let reason = if path.is_empty() {
@@ -32,6 +62,8 @@ pub fn check_path(path: &str) -> Result<(), PathError> {
         "it is absolute"
     } else if path.chars().any(|c| c.is_control() || c == '\\' || c == ':') {
         "it has a character that is not allowed"
+    } else if path.chars().any(is_invisible) {
+        "it has a character that is not seen or that turns the direction of what is read"
     } else if path.split('/').count() > PATH_DEPTH {
         "it is too deep"
     } else if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
@@ -89,6 +121,32 @@ mod tests {
         for good in ["bin/sluis-base", "a", "clients/agent-1.0.0-r1-x86_64-linux", "..a/b..", "é"]
         {
             assert_eq!(check_path(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_what_it_looks_like() {
+        for odd in [
+            '\u{202e}',
+            '\u{200f}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{200b}',
+            '\u{feff}',
+            '\u{2028}',
+            '\u{ad}',
+            '\u{e0041}',
+        ] {
+            let path = format!("bin/sluis{odd}gkp.exe");
+            let error = check_path(&path).expect_err("it is refused").to_string();
+            assert!(error.contains("not seen or that turns the direction"), "{error}");
+            assert!(
+                error.is_ascii() || !error.contains(odd),
+                "the error shows it as it is: {error:?}"
+            );
+        }
+        for plain in ["bin/été", "clients/日本", "a b", "x~y", "שלום"] {
+            assert_eq!(check_path(plain), Ok(()), "{plain}");
         }
     }
 

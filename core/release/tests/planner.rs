@@ -77,6 +77,9 @@ fn page(plan: &Plan) -> String {
             let _ =
                 writeln!(out, "    missing: {}; by: {by}\n    {}", blocked.missing, blocked.text);
         }
+        for (n, step) in card.way.iter().enumerate() {
+            let _ = writeln!(out, "    {}. {}", n + 1, step.text);
+        }
     }
     let _ = writeln!(out, "plan:");
     for (n, step) in plan.steps.iter().enumerate() {

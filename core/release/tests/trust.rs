@@ -135,6 +135,7 @@ fn offer(nonce: Nonce, appliance: ApplianceId) -> Offer {
     let policy = Policy { hostname: Some(hostname.clone()), ..Policy::default() };
     let plan = plan(&[], &catalog.packages, &policy);
     Offer {
+        pins: vec![Sha256([9; 32])],
         kind: "offer".into(),
         appliance,
         nonce,
@@ -220,9 +221,19 @@ fn requests_and_enrolment_texts_read_back() {
         (read.url.as_str(), read.code.as_str()),
         ("https://updates.example.com:8443", "ABCDE-FGHIJ")
     );
-    assert_eq!(read.to_string(), text);
+    assert_eq!((read.to_string().as_str(), read.pins.len()), (text.as_str(), 0));
     for bad in
         ["", "https://x#y", "https://x#y.z", "ftp://x#y.00", &text[8..], &text[..text.len() - 1]]
+    {
+        assert!(bad.parse::<EnrolmentText>().is_err(), "{bad}");
+    }
+    let pin = "ab".repeat(32);
+    let pinned = format!("{text}.{pin}");
+    let read: EnrolmentText = pinned.parse().expect("an enrolment text with a pin");
+    assert_eq!((read.to_string(), read.pins[0].to_string()), (pinned.clone(), pin.clone()));
+    let five = format!("{text}{}", format!(".{pin}").repeat(5));
+    for bad in
+        [&pinned[..pinned.len() - 1], &format!("{pinned}."), &format!("{text}..{pin}"), &five]
     {
         assert!(bad.parse::<EnrolmentText>().is_err(), "{bad}");
     }

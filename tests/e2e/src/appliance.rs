@@ -52,13 +52,7 @@ impl Appliance {
             .arg(package))?;
         let first = said.lines().find_map(|line| line.strip_prefix("Password: "));
         let first = first.with_context(|| format!("no password in “{said}”"))?.to_owned();
-        run(Command::new(program("sluis-base"))
-            .arg("enrol")
-            .arg("--data")
-            .arg(&data)
-            .arg(enrolment)
-            .arg("--root")
-            .arg(vendor.root()))?;
+        enrol(&data, vendor, enrolment)?;
         let (web, token, agents) = (Web::new(address), String::new(), Vec::new());
         Ok(Self {
             folder: folder.to_owned(),
@@ -95,6 +89,14 @@ impl Appliance {
         let text = fs::read_to_string(&path)?;
         let head = text.split("[limits]").next().unwrap_or_default();
         fs::write(path, format!("{head}[limits]\n{limits}")).map_err(Into::into)
+    }
+
+    /// Ties it to the update server again; answers what the command said.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn enrol(&self, vendor: &Vendor, enrolment: &str) -> Result<String> {
+        enrol(&self.data(), vendor, enrolment)
     }
 
     /// The appliance's data directory.
@@ -440,6 +442,17 @@ pub struct Outcome {
     pub phases: Vec<(Duration, String)>,
     /// From asking to the end.
     pub took: Duration,
+}
+
+fn enrol(data: &Path, vendor: &Vendor, enrolment: &str) -> Result<String> {
+    let mut command = Command::new(program("sluis-base"));
+    run(command
+        .arg("enrol")
+        .arg("--data")
+        .arg(data)
+        .arg(enrolment)
+        .arg("--root")
+        .arg(vendor.root()))
 }
 
 fn text(value: &Value, key: &str) -> Result<String> {

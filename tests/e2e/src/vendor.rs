@@ -12,6 +12,8 @@ use crate::bins::{client_program, program};
 pub struct Vendor {
     folder: PathBuf,
     server: Option<Child>,
+    /// Where the server listened last.
+    address: Option<String>,
 }
 
 /// A version to publish.
@@ -37,7 +39,7 @@ impl Vendor {
     /// When `sluis-release` refuses.
     pub fn new(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let vendor = Self { folder: folder.to_owned(), server: None };
+        let vendor = Self { folder: folder.to_owned(), server: None, address: None };
         Self::release_tool(&["keys", "create", "--out", &vendor.text("keys")])?;
         Self::release_tool(&[
             "repo",
@@ -88,6 +90,35 @@ impl Vendor {
         run(command.args(release.more)).map(drop)
     }
 
+    /// Builds and publishes a license for one site.
+    ///
+    /// # Errors
+    /// When `sluis-release` refuses.
+    pub fn license(&self, hostname: &str, revision: u32, users: u32, expires: &str) -> Result<()> {
+        let (revision, users) = (revision.to_string(), users.to_string());
+        let out = self.text("licenses");
+        std::fs::create_dir_all(&out)?;
+        let built = Self::release_tool(&[
+            "build",
+            "--kind",
+            "license",
+            "--version",
+            "1.0.0",
+            "--revision",
+            &revision,
+            "--hostname",
+            hostname,
+            "--users",
+            &users,
+            "--license-expires",
+            expires,
+            "--out",
+            &out,
+        ])?;
+        let (repo, keys) = (self.text("repo"), self.text("keys"));
+        Self::release_tool(&["publish", "--repo", &repo, "--keys", &keys, built.trim()]).map(drop)
+    }
+
     /// A published package's file.
     ///
     /// # Errors
@@ -124,10 +155,21 @@ impl Vendor {
     /// # Errors
     /// When it does not start.
     pub fn serve(&mut self) -> Result<String> {
+        self.serve_with(&[])
+    }
+
+    /// Starts the update server with more options, where it was before if it ran before.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn serve_with(&mut self, more: &[&str]) -> Result<String> {
+        self.stop();
         let log = std::fs::File::create(self.path("update-server.log"))?;
+        let listen = self.address.as_deref().unwrap_or("127.0.0.1:0");
         let mut child = Command::new(program("sluis-update"))
             .args(["--data", &self.text("update"), "serve", "--repo", &self.text("repo")])
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -137,8 +179,33 @@ impl Vendor {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         self.server = Some(child);
-        let address = line.split_whitespace().find(|word| word.contains("://"));
-        Ok(address.with_context(|| format!("the update server said “{}”", line.trim()))?.to_owned())
+        let url = line.split_whitespace().find(|word| word.contains("://"));
+        let url = url.with_context(|| format!("the update server said “{}”", line.trim()))?;
+        self.address = url.split_once("://").map(|(_, address)| address.to_owned());
+        Ok(url.to_owned())
+    }
+
+    /// Ends the update server.
+    pub fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+
+    /// The update server's data.
+    pub fn update_data(&self) -> PathBuf {
+        self.path("update")
+    }
+
+    /// A new enrolment text for a customer.
+    ///
+    /// # Errors
+    /// When the update server refuses.
+    pub fn enrolment_text(&self, customer: &str) -> Result<String> {
+        let said = self.admin(&["appliance", "code", "--customer", customer])?;
+        let text = said.split_whitespace().find(|word| word.contains('#') && word.contains("://"));
+        Ok(text.with_context(|| format!("no enrolment text in “{said}”"))?.to_owned())
     }
 
     /// Runs an administration command of the update server.
@@ -169,18 +236,13 @@ impl Vendor {
             "--expires",
             "2030-01-01",
         ])?;
-        let said = self.admin(&["appliance", "code", "--customer", name])?;
-        let text = said.split_whitespace().find(|word| word.contains('#') && word.contains("://"));
-        Ok(text.with_context(|| format!("no enrolment text in “{said}”"))?.to_owned())
+        self.enrolment_text(name)
     }
 }
 
 impl Drop for Vendor {
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
+        self.stop();
     }
 }
 

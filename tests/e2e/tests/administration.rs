@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sluis_e2e::appliance::{Appliance, PASSWORD};
+use sluis_e2e::bins::client_program;
+use sluis_e2e::control;
+use sluis_e2e::live::{Live, Scale};
 use sluis_e2e::rig::Profile;
 use sluis_e2e::vendor::{Release, Vendor};
 
@@ -115,4 +118,230 @@ fn the_command_line_administers_the_appliance() {
     assert_eq!(answer(&console, &["about"])["site"]["version"], "1.0.0");
     let log = answer(&console, &["appliance", "updates", "log"]);
     assert!(log["entries"].as_array().is_some_and(|entries| entries.len() > 5), "{log}");
+}
+
+// req: UPD-04
+#[test]
+fn one_command_installs_a_site_with_everything_that_goes_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut vendor = Vendor::new(&folder.path().join("vendor")).expect("keys and a repository");
+    let release = |version, revision, site_requires, more| Release {
+        version,
+        revision,
+        schema: 1,
+        notes: "",
+        site_requires,
+        more,
+    };
+    vendor.publish(&release("1.0.0", 1, None, &["--level", "1"])).expect("published");
+    vendor.serve().expect("an update server");
+    let appliance =
+        Appliance::with_site(&folder.path().join("harbour"), &vendor).expect("an appliance");
+    appliance.site_sign_in().expect("the site's first password is changed");
+    let console = appliance.console("ada").expect("a console");
+    let login = ["appliance", "login", "--password-stdin"];
+    assert_eq!(sluis(&console, &login, &format!("{PASSWORD}\n")).0, Some(0));
+    // Each of them waits for one before it: base 1.1, site 1.1, base 1.2, site 1.2.
+    let software = ["--level", "1", "--only", "base,site"];
+    let middle = release("1.1.0", 2, Some("base >=1.1"), &software);
+    vendor.publish(&middle).expect("published");
+    let software = [&software[..], &["--base-requires", "site >=1.1"]].concat();
+    vendor.publish(&release("1.2.0", 3, Some("base >=1.2"), &software)).expect("published");
+
+    let found = answer(&console, &["appliance", "updates", "check"]);
+    let cards = found["packages"].as_array().cloned().unwrap_or_default();
+    let card = |kind: &str, version: &str| {
+        let found = cards.iter().find(|card| card["kind"] == kind && card["version"] == version);
+        found.unwrap_or_else(|| panic!("{kind} {version} is not in {cards:?}")).clone()
+    };
+    let last = card("site", "1.2.0");
+    assert_eq!(last["status"], "blocked", "{last}");
+    assert_eq!(last["blocked"]["by"], card("base", "1.1.0")["target"], "it says what goes first");
+    let order = [("base", "1.1.0"), ("site", "1.1.0"), ("base", "1.2.0"), ("site", "1.2.0")];
+    let order = order.map(|(kind, version)| card(kind, version)["target"].clone());
+    let way: Vec<_> =
+        last["way"].as_array().expect("a way").iter().map(|step| step["target"].clone()).collect();
+    assert_eq!(way, order, "the whole path, in order");
+    let alone = json!({ "target": last["target"], "steps": [last["target"]] });
+    let refused = appliance.api(hyper::Method::POST, "/updates/install", Some(&alone));
+    let refused = refused.expect_err("it cannot be installed alone").to_string();
+    assert!(refused.contains("409"), "{refused}");
+
+    let target = last["target"].as_str().expect("a target");
+    let install = ["appliance", "updates", "install", target, "--yes"];
+    let (code, out, err) = sluis(&console, &install, "");
+    assert_eq!(code, Some(0), "{out}{err}");
+    for step in ["Step 1 of 4. ", "Step 2 of 4. ", "Step 3 of 4. ", "Step 4 of 4. ", "All 4 steps"]
+    {
+        assert!(out.contains(step), "{step} is not in {out}");
+    }
+    let status = answer(&console, &["appliance", "status"]);
+    assert_eq!(
+        (&status["base"]["version"], &status["site"]["version"]),
+        (&json!("1.2.0"), &json!("1.2.0")),
+        "{status}"
+    );
+    let again = sluis(&console, &["appliance", "updates", "install", "--all", "--yes"], "");
+    assert_eq!(again.0, Some(255), "there is nothing newer: {again:?}");
+}
+
+#[test]
+fn an_update_server_with_another_key_is_told_from_one_whose_certificate_was_renewed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut vendor = Vendor::new(&folder.path().join("vendor")).expect("keys and a repository");
+    let release = Release {
+        version: "1.0.0",
+        revision: 1,
+        schema: 1,
+        notes: "",
+        site_requires: None,
+        more: &["--level", "1", "--only", "base"],
+    };
+    vendor.publish(&release).expect("published");
+    vendor.serve().expect("an update server");
+    let text = vendor.customer("Harbour", "localhost").expect("a customer");
+    assert_eq!(text.rsplit('#').next().map(|keys| keys.split('.').count()), Some(3), "{text}");
+    let package = vendor.package("base", "1.0.0", 1).expect("a package");
+    let path = folder.path().join("harbour");
+    let mut appliance = Appliance::new(&path, &package, &vendor, &text).expect("an appliance");
+    appliance.start().expect("a base");
+    appliance.sign_in().expect("signed in");
+    appliance.check().expect("the server is known by its pin");
+
+    // Its certificate is made anew, with the same key.
+    let (cert, key) =
+        (vendor.update_data().join("tls-cert.pem"), vendor.update_data().join("tls-key.pem"));
+    fs::remove_file(&cert).expect("a certificate");
+    vendor.serve().expect("an update server");
+    appliance.check().expect("a renewed certificate of the same key is fine");
+
+    // Somebody else answers at its address.
+    let kept = (fs::read(&cert).expect("a certificate"), fs::read(&key).expect("a key"));
+    for file in [&cert, &key] {
+        fs::remove_file(file).expect("a file");
+    }
+    vendor.serve().expect("another server");
+    let refused = appliance.check().expect_err("another key is refused").to_string();
+    for words in ["502", "somebody may be in between", "enrol again"] {
+        assert!(refused.contains(words), "{words} is not in {refused}");
+    }
+    let text = vendor.enrolment_text("Harbour").expect("a code");
+    let old = text.rsplit_once('.').map(|(old, _)| old).expect("a pin");
+    let pinned_wrong = format!("{old}.{}", "ab".repeat(32));
+    let refused = appliance.enrol(&vendor, &pinned_wrong).expect_err("a wrong pin").to_string();
+    assert!(refused.contains("somebody may be in between"), "{refused}");
+
+    // A text from before there were pins still works, and says what it lacks; the next offer brings the pin.
+    let said = appliance.enrol(&vendor, old).expect("enrolled again");
+    assert!(said.contains("names no pin"), "{said}");
+    appliance.check().expect("the server is known");
+    let saved = fs::read_to_string(appliance.data().join("enrolment.json")).expect("an enrolment");
+    let pins = serde_json::from_str::<Value>(&saved).expect("JSON")["pins"].clone();
+    assert_eq!(pins.as_array().map(Vec::len), Some(1), "{saved}");
+
+    // The key is changed on purpose: announced first, then used.
+    let next = folder.path().join("next.pem");
+    fs::write(&next, &kept.0).expect("a file");
+    vendor.serve_with(&["--pin", &next.display().to_string()]).expect("an update server");
+    appliance.check().expect("it names the next key");
+    fs::write(&cert, &kept.0).expect("a file");
+    fs::write(&key, &kept.1).expect("a file");
+    vendor.serve().expect("an update server");
+    appliance.check().expect("the announced key is known");
+}
+
+/// The generations that run, each with what it says of itself.
+fn generations(appliance: &Appliance) -> Vec<(String, u64, u64)> {
+    let run = fs::read_dir(appliance.data().join("run")).expect("a folder");
+    let sockets = run.flatten().map(|entry| entry.path()).filter(|path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        name.starts_with("site-") && path.extension().is_some_and(|end| end == "sock")
+    });
+    sockets
+        .map(|socket| {
+            let (_, status) = control::request(&socket, "GET", "/control/status", None)
+                .unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+            let count = |name: &str| status[name].as_u64().unwrap_or_default();
+            (socket.display().to_string(), count("agents_connected"), count("sessions_live"))
+        })
+        .collect()
+}
+
+// req: UPD-06
+#[test]
+fn a_license_changes_what_is_licensed_and_neither_software_nor_clients() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut vendor = Vendor::new(&folder.path().join("vendor")).expect("keys and a repository");
+    let release = Release {
+        version: "1.0.0",
+        revision: 1,
+        schema: 1,
+        notes: "",
+        site_requires: None,
+        more: &["--level", "1"],
+    };
+    vendor.publish(&release).expect("published");
+    vendor.serve().expect("an update server");
+    let mut appliance =
+        Appliance::with_site(&folder.path().join("harbour"), &vendor).expect("an appliance");
+    let token = appliance.site_sign_in().expect("the site's first password is changed");
+    appliance.agent("web-1", &token, &client_program("sluis-agent")).expect("an agent");
+    let minute = std::time::Duration::from_mins(1);
+    appliance.wait_clients(&token, 1, None, minute).expect("the agent is online");
+    let console = appliance.console("ada").expect("a console");
+    let of_site = || {
+        let answer = appliance.web.call(hyper::Method::GET, "/api/v1/license", Some(&token), None);
+        answer.expect("an answer")
+    };
+    let of_base = || appliance.api(hyper::Method::GET, "/status", None).expect("an answer");
+    assert_eq!(of_site()["license"], Value::Null);
+    assert_eq!(of_base()["license"], Value::Null);
+
+    let live = Live::start(&appliance, &console, &["web-1"], Scale { ticking: 2, typing: 1 });
+    let live = live.expect("sessions");
+    let before = generations(&appliance);
+    let software = (of_base()["base"].clone(), of_base()["site"].clone());
+    let mut last = Value::Null;
+    for (revision, users, expires) in [(1, 10, "2089-12-31"), (2, 40, "2090-12-31")] {
+        vendor.license("localhost", revision, users, expires).expect("published");
+        let done = appliance.install("license", "1.0.0").expect("it is installed");
+        assert_eq!(done.phase, "contracted", "{}", done.text);
+        for phase in ["expanded", "switching-over", "trial"] {
+            assert!(done.phases.iter().all(|(_, passed)| passed != phase), "{:?}", done.phases);
+        }
+        let (site, base) = (of_site(), of_base());
+        for (who, found) in [("site", &site["license"]), ("base", &base["license"])] {
+            assert_eq!(
+                (&found["users"], &found["hostname"]),
+                (&json!(users), &json!("localhost")),
+                "{who}: {found}"
+            );
+            assert_eq!(found["release"]["revision"], revision, "{who}: {found}");
+            assert_ne!(found["expires"], last, "{who}: {found}");
+        }
+        assert_eq!((&site["state"], &base["license"]["state"]), (&json!("valid"), &json!("valid")));
+        last = site["license"]["expires"].clone();
+        assert_eq!((base["base"].clone(), base["site"].clone()), software, "no software changed");
+    }
+    let after = generations(&appliance);
+    let names = |all: &[(String, u64, u64)]| {
+        all.iter().map(|(name, agents, _)| (name.clone(), *agents)).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&after), names(&before), "the same generation, with the same clients");
+    let noticed = live.finish().expect("nobody missed anything");
+    println!("{noticed}");
+    // Another site's license is not even offered, and one that ended is refused.
+    vendor.license("other.example.com", 3, 99, "2090-12-31").expect("published");
+    vendor.license("localhost", 4, 99, "2020-12-31").expect("published");
+    let found = appliance.check().expect("a check").to_string();
+    assert!(!found.contains("other.example.com"), "{found}");
+    let ended = appliance.install("license", "1.0.0").expect("it is tried");
+    assert_eq!(ended.phase, "abandoned", "{}", ended.text);
+    assert!(ended.text.contains("the license ended on 2020-12-31"), "{}", ended.text);
+    // It is still told after everything was started anew.
+    appliance.stop();
+    appliance.start().expect("a base");
+    appliance.wait_clients(&token, 1, None, minute).expect("the agent is online");
+    let again = appliance.web.call(hyper::Method::GET, "/api/v1/license", Some(&token), None);
+    assert_eq!(again.expect("an answer")["license"]["users"], 40);
 }

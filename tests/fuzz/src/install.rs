@@ -44,11 +44,27 @@ fn crc32(bytes: &[u8]) -> u32 {
 /// From any saved state, every event is taken or refused; what is due is the same before and after
 /// saving; and once there is a package to fall back to, there always is one.
 fn go_on(record: &Record) {
+    walk_on(record);
     let (state, _) = recover(Some(record.install.clone()), &Disk::default());
     let mut states = vec![record.install.clone(), state];
     for _ in 0..3 {
         states = states.iter().flat_map(step).take(64).collect();
     }
+}
+
+/// A plan goes on, stops or waits, and once it has ended nothing goes on.
+fn walk_on(record: &Record) {
+    let now = Now { at: Timestamp::from_secs(1_800_000_000), limits: Limits::default() };
+    let mut course = record.clone().course();
+    let begun = course.plan.as_ref().map_or(0, |plan| plan.attempts.len());
+    for n in 0..2 {
+        let Some(moved) = course.advance(AttemptId::from_bytes([n; 16]), None, &now) else {
+            return;
+        };
+        course = moved.next;
+    }
+    let plan = course.plan.expect("only a plan goes on");
+    assert!(!plan.is_running() && plan.attempts.len() <= begun + 1, "{plan:?}");
 }
 
 fn step(state: &Install<PackageRef>) -> Vec<Install<PackageRef>> {
@@ -124,7 +140,7 @@ pub mod seeds {
     //! Good bytes.
 
     use super::{AttemptId, Duration, Install, Ledger, Record, Release, Timestamp, package};
-    use install::{Attempt, Fault, Subject};
+    use install::{Attempt, Fault, PlanRun, Subject};
 
     pub fn journal() -> Vec<Vec<u8>> {
         let (old, new) = (package(Release::new(1, 0, 0, 1)), package(Release::new(1, 1, 0, 2)));
@@ -149,8 +165,10 @@ pub mod seeds {
             Install::Committed { attempt: attempt(), package: new.clone() },
             Install::RollingBack { attempt: attempt(), package: new.clone(), fault },
         ];
+        let steps = vec![old.clone(), new.clone()];
+        let plan = PlanRun::begin(steps, AttemptId::from_bytes([7; 16]));
         let lines = states.into_iter().zip(1..).map(|(install, n)| {
-            let record = Record { n, at, install };
+            let record = Record { n, at, install, plan: plan.clone() };
             serde_json::to_string(&record).expect("a record is written as JSON") + "\n"
         });
         let lines: Vec<String> = lines.collect();

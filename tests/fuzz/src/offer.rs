@@ -107,6 +107,8 @@ pub mod seeds {
     }
 
     pub fn enrolment_text() -> Vec<Vec<u8>> {
-        vec![format!("https://updates.example.com#k7h2-x9.{}", offer_key()).into_bytes()]
+        let text = format!("https://updates.example.com#k7h2-x9.{}", offer_key());
+        let pinned = format!("{text}.{}", "ab".repeat(32));
+        vec![text.into_bytes(), pinned.into_bytes()]
     }
 }

@@ -12,11 +12,12 @@ mod users;
 
 use ui_kit::{Tabs, Variant, url::appliance as url};
 
-pub use status::{SitePhase, Status, StatusFacts};
+pub use status::{LicenseFacts, LicenseStanding, SitePhase, Status, StatusFacts};
 pub use updates::{
-    Blocked, Card, CardFacts, CardStatus, Finding, FindingLevel, Impact, ImpactFacts,
-    InstallConfirm, InstallInput, Installed, Level, Log, LogEntry, LogLine, PlanStep, Progress,
-    ProgressFacts, RollBackConfirm, RollBackInput, RunningSession, Updates, UpdatesFacts,
+    Blocked, Card, CardFacts, CardStatus, Estimate, Finding, FindingLevel, Impact, ImpactFacts,
+    InstallConfirm, InstallInput, Installed, Level, Log, LogEntry, LogLine, PlanFacts, PlanStep,
+    Progress, ProgressFacts, RollBackConfirm, RollBackInput, RunningSession, StepState, Updates,
+    UpdatesFacts, Wished,
 };
 pub use users::{UserAdd, UserAddInput, UserFacts, UserState, Users, remove_user, reset_user};
 

@@ -22,6 +22,36 @@ pub enum SitePhase {
     Rescue,
 }
 
+/// Whether a license holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LicenseStanding {
+    /// It does.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// It is for another hostname.
+    OtherSite,
+}
+
+/// The license that is installed.
+#[derive(Debug, Clone)]
+pub struct LicenseFacts {
+    /// The license package's release.
+    pub release: Release,
+    /// The site that it is for.
+    pub hostname: String,
+    /// Operators who may work at the same time.
+    pub users: u32,
+    /// Endpoints that may be enrolled; none for any number.
+    pub endpoints: Option<u32>,
+    /// When it ends; none for never.
+    pub expires: Option<Timestamp>,
+    /// Until when new releases are offered; none for as long as the license.
+    pub maintenance_until: Option<Timestamp>,
+    /// Whether it holds.
+    pub standing: LicenseStanding,
+}
+
 /// What Status > Basics shows.
 #[derive(Debug, Clone)]
 pub struct StatusFacts<'a> {
@@ -45,6 +75,40 @@ pub struct StatusFacts<'a> {
     pub rescue: Option<&'a str>,
     /// What an install that runs is doing, in words.
     pub installing: Option<&'a str>,
+    /// The license that is installed.
+    pub license: Option<&'a LicenseFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct License {
+    badge: Badge,
+    seats: String,
+    hostname: String,
+    release: String,
+    expires: Option<Moment>,
+    maintenance: Option<Moment>,
+    notice: Option<Notice>,
+}
+
+impl License {
+    fn new(facts: &LicenseFacts) -> Self {
+        let (tone, notice) = match facts.standing {
+            LicenseStanding::Valid => (Tone::Good, None),
+            LicenseStanding::Expired => (Tone::Bad, Some(text::LICENSE_EXPIRED.to_owned())),
+            LicenseStanding::OtherSite => {
+                (Tone::Bad, Some(text::license_other_site(&facts.hostname)))
+            }
+        };
+        Self {
+            badge: Badge::new(tone, text::license_standing(facts.standing)),
+            seats: text::seats(facts.users, facts.endpoints),
+            hostname: facts.hostname.clone(),
+            release: facts.release.to_string(),
+            expires: facts.expires.map(Moment::at),
+            maintenance: facts.maintenance_until.map(Moment::at),
+            notice: notice.map(|text| Notice::titled(Tone::Bad, text::LICENSE_TROUBLE, text)),
+        }
+    }
 }
 
 /// Status > Basics.
@@ -60,6 +124,7 @@ pub struct Status {
     time: Moment,
     rescue: Option<Notice>,
     installing: Option<String>,
+    license: Option<License>,
 }
 
 impl HtmlSafe for Status {}
@@ -79,6 +144,7 @@ impl Status {
                 .rescue
                 .map(|why| Notice::titled(Tone::Bad, text::RESCUE, text::rescue(why))),
             installing: facts.installing.map(str::to_owned),
+            license: facts.license.map(License::new),
         }
     }
 }
@@ -102,6 +168,15 @@ impl Body for Status {
 impl Samples for Status {
     fn samples() -> Vec<(&'static str, Self)> {
         let (base, site) = (Release::new(1, 0, 0, 1), Release::new(1, 1, 0, 2));
+        let license = LicenseFacts {
+            release: Release::new(1, 0, 0, 25),
+            hostname: "support.example.com".into(),
+            users: 25,
+            endpoints: Some(500),
+            expires: Some(Timestamp::from_secs(1_830_297_600)),
+            maintenance_until: Some(Timestamp::from_secs(1_814_400_000)),
+            standing: LicenseStanding::Valid,
+        };
         let typical = StatusFacts {
             hostname: "support.example.com",
             base: &base,
@@ -113,9 +188,22 @@ impl Samples for Status {
             site_phase: SitePhase::Serving,
             rescue: None,
             installing: None,
+            license: Some(&license),
         };
+        let ended = LicenseFacts { standing: LicenseStanding::Expired, ..license.clone() };
+        let expired = StatusFacts { license: Some(&ended), ..typical.clone() };
+        let foreign = LicenseFacts {
+            hostname: "old-name.example.com".into(),
+            endpoints: None,
+            expires: None,
+            maintenance_until: None,
+            standing: LicenseStanding::OtherSite,
+            ..license.clone()
+        };
+        let foreign = StatusFacts { license: Some(&foreign), ..typical.clone() };
         let empty = StatusFacts {
             site: None,
+            license: None,
             site_phase: SitePhase::Missing,
             disk_total: None,
             uptime: Duration::from_secs(4),
@@ -142,6 +230,8 @@ impl Samples for Status {
             ("handing-over", Self::new(&handing_over)),
             ("long", Self::new(&long)),
             ("rescue", Self::new(&rescue)),
+            ("license-expired", Self::new(&expired)),
+            ("license-of-another-site", Self::new(&foreign)),
         ]
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{PackageKind, Release, Timestamp};
 use ui_kit::{duration, package_kind};
 
-use crate::SitePhase;
+use crate::{Estimate, LicenseStanding, SitePhase, StepState};
 
 pub const STATUS: &str = "Status";
 pub const USERS: &str = "Users";
@@ -84,27 +84,79 @@ pub fn package_in_sentence(kind: PackageKind, release: &Release) -> String {
 }
 
 /// What an install does to those who are at work.
-pub fn interruption(kind: PackageKind, stall: Duration) -> String {
+pub fn interruption(kind: PackageKind, stall: Estimate) -> String {
     match kind {
         PackageKind::Base => "None. The site and its sessions do not notice a base update.".into(),
         PackageKind::License => "None. A license restarts nothing.".into(),
         PackageKind::Site | PackageKind::Unknown => format!(
-            "No session is dropped. Each one moves to the other version and may stand still for up to {}.",
-            duration(stall)
+            "No session is dropped. Each one moves to the other version and may stand still for a moment: {}.",
+            match stall.past {
+                0 => format!(
+                    "no figures from this appliance yet; the project measured up to {}",
+                    duration(stall.length)
+                ),
+                past => format!("up to {} in {}", duration(stall.length), last(past)),
+            }
         ),
     }
 }
 
-pub fn about(length: Duration) -> String {
-    format!("About {}", duration(length))
+pub fn about(estimate: Estimate) -> String {
+    let length = duration(estimate.length);
+    match estimate.past {
+        0 => format!(
+            "No figures from this appliance yet; the project measured {length} without the download"
+        ),
+        past => format!("About {length}, by {}", last(past)),
+    }
+}
+
+fn last(past: usize) -> String {
+    if past == 1 { "the last one here".to_owned() } else { format!("the last {past} here") }
 }
 
 pub fn check_failed(why: &str) -> String {
     format!("{why} What is shown below is the result of the last check that worked.")
 }
 
-pub fn install_question(kind: PackageKind, release: &Release) -> String {
-    format!("Install {}?", package_in_sentence(kind, release))
+pub const INSTALL_THIS: &str = "Install This Update";
+
+pub fn install_in_steps(steps: usize) -> String {
+    format!("Install in {steps} Steps")
+}
+
+pub fn install_all_steps(steps: usize) -> String {
+    if steps == 1 { INSTALL_THIS.to_owned() } else { format!("Install All {steps} Steps") }
+}
+
+pub fn install_question(kind: PackageKind, release: &Release, steps: usize) -> String {
+    let package = package_in_sentence(kind, release);
+    if steps > 1 {
+        format!("Install {package} in {steps} steps?")
+    } else {
+        format!("Install {package}?")
+    }
+}
+
+pub fn install_all_question(steps: usize) -> String {
+    if steps > 1 {
+        format!("Install the newest of everything in {steps} steps?")
+    } else {
+        "Install the newest of everything?".to_owned()
+    }
+}
+
+pub fn step_state(state: StepState) -> &'static str {
+    match state {
+        StepState::Done => "Installed",
+        StepState::Running => "Under way",
+        StepState::Failed => "Failed",
+        StepState::Waiting => "Not begun",
+    }
+}
+
+pub fn plan_place(step: usize, of: usize) -> String {
+    format!("Step {step} of {of}")
 }
 
 pub fn roll_back_question(kind: PackageKind, release: &Release) -> String {
@@ -165,5 +217,33 @@ pub fn disk_needed(free: &str, needed_bytes: u64, needed: &str) -> String {
         format!("{free} free; none is needed")
     } else {
         format!("{free} free; {needed} needed")
+    }
+}
+
+pub const LICENSE_TROUBLE: &str = "The license does not hold.";
+pub const LICENSE_EXPIRED: &str = "Its time is over. Nobody is signed out, and sessions go on. \
+    Ask your vendor for a new license and install it under Updates.";
+
+pub fn license_other_site(hostname: &str) -> String {
+    format!(
+        "It is for {hostname}, and this appliance has another hostname. Nobody is signed out, and sessions go on. \
+         Ask your vendor for a license for this hostname."
+    )
+}
+
+pub fn license_standing(standing: LicenseStanding) -> &'static str {
+    match standing {
+        LicenseStanding::Valid => "Valid",
+        LicenseStanding::Expired => "Expired",
+        LicenseStanding::OtherSite => "For another site",
+    }
+}
+
+pub fn seats(users: u32, endpoints: Option<u32>) -> String {
+    let operators = if users == 1 { "operator" } else { "operators" };
+    match endpoints {
+        None => format!("{users} concurrent {operators}, any number of endpoints"),
+        Some(1) => format!("{users} concurrent {operators}, 1 endpoint"),
+        Some(endpoints) => format!("{users} concurrent {operators}, {endpoints} endpoints"),
     }
 }

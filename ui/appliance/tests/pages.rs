@@ -105,6 +105,35 @@ fn a_refused_install_has_no_form() {
 }
 
 #[test]
+fn several_steps_are_asked_for_with_one_button_that_names_them_all() {
+    let card = sample::<Updates>("typical");
+    assert!(card.contains("Install in 2 Steps") && card.contains("Install All 2 Steps"), "{card}");
+    let ask = sample::<InstallConfirm>("steps");
+    for words in [
+        "Install site software 1.2.0 (rev 2) in 3 steps?",
+        "<li>Install base 1.2.0 (rev 2), which site 1.1.0 (rev 2) needs.</li>",
+        "name=\"steps\" value=\"base/base-1.2.0-r2-x86_64.pkg,site/site-1.1.0-r2-x86_64.pkg,site/site-1.2.0-r2-x86_64.pkg\"",
+        "Install All 3 Steps</button>",
+    ] {
+        assert!(ask.contains(words), "{words} is not in {ask}");
+    }
+    assert!(
+        sample::<InstallConfirm>("everything")
+            .contains("action=\"/appliance/updates/install-all\"")
+    );
+    assert!(!sample::<InstallConfirm>("steps-refused").contains("<form"));
+}
+
+#[test]
+fn a_plan_shows_where_it_is_and_where_it_stopped() {
+    assert!(sample::<Progress>("step").contains("Step 2 of 3"));
+    let stopped = sample::<Progress>("plan-stopped");
+    for word in ["Installed", "Failed", "Not begun"] {
+        assert!(stopped.contains(word), "{word} is not in {stopped}");
+    }
+}
+
+#[test]
 fn progress_looks_again_only_until_it_is_over() {
     for (_, page) in Progress::samples() {
         let html = page.to_string();

@@ -23,7 +23,7 @@ mod users;
 
 use ui_kit::{Tabs, Variant, url::site as url};
 
-pub use about::{About, AboutFacts};
+pub use about::{About, AboutFacts, LicenseFacts};
 pub use account::{Account, AccountFacts};
 pub use audit::{Audit, AuditFacts, AuditFault, AuditInput};
 pub use client::{Client, ClientEdit, ClientEditFault, ClientEditInput, remove_client};

@@ -332,3 +332,14 @@ pub fn hex(bytes: [u8; 32]) -> String {
         text
     })
 }
+
+pub const LICENSE_TROUBLE: &str = "does not hold any more: see Status at /appliance";
+
+pub fn seats(users: u32, endpoints: Option<u32>) -> String {
+    let operators = if users == 1 { "operator" } else { "operators" };
+    match endpoints {
+        None => format!("{users} concurrent {operators}, any number of endpoints"),
+        Some(1) => format!("{users} concurrent {operators}, 1 endpoint"),
+        Some(endpoints) => format!("{users} concurrent {operators}, {endpoints} endpoints"),
+    }
+}

@@ -97,7 +97,7 @@ impl<F: Fs + Clone> Appliance<F> {
             let event = todo.remove(0);
             let now = Now { at: NOW, limits: Limits::default() };
             let Ok(transition) = self.machine.on(event, &now) else { continue };
-            self.journal.append(&transition.next, NOW).map_err(|e| e.to_string())?;
+            self.journal.append(&transition.next.clone().into(), NOW).map_err(|e| e.to_string())?;
             self.machine = transition.next;
             for effect in transition.effects {
                 todo.extend(self.perform(effect)?);

@@ -15,9 +15,9 @@ use tokio::net::UnixListener;
 
 pub use auth::{Caller, must_change};
 pub use error::Problem;
-pub use progress::progress_now;
-pub use status::status_facts;
-pub use updates::{allow_again, begin_install, begin_rollback};
+pub use progress::{Standing, progress_now};
+pub use status::{LicenseFacts, status_facts};
+pub use updates::{allow_again, begin_rollback};
 
 use crate::base::Shared;
 use crate::pages;

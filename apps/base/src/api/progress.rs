@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Query, State};
+use install::{PlanRun, PlanState, StepState};
 use model::{AttemptId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use super::Caller;
 use crate::base::Shared;
 use crate::installer::{doing, percent};
 use crate::log::{Entry, Level};
+use crate::plan_words;
 
 /// How long a request that waits is kept.
 const WAIT: Duration = Duration::from_secs(20);
@@ -18,6 +20,9 @@ const WAIT: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Serialize)]
 pub struct Progress {
     pub attempt: Option<AttemptId>,
+    /// That attempt, and those of the same plan before it.
+    pub attempts: Vec<AttemptId>,
+    pub plan: Option<Standing>,
     pub subject: String,
     pub phase: &'static str,
     pub percent: u8,
@@ -25,6 +30,41 @@ pub struct Progress {
     pub next: &'static str,
     pub done: bool,
     pub entries: Vec<Line>,
+}
+
+/// How a plan stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// The step that was begun last, from 1.
+    pub step: usize,
+    pub of: usize,
+    pub state: &'static str,
+    pub steps: Vec<StepLine>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepLine {
+    pub target: String,
+    pub text: String,
+    pub state: StepState,
+}
+
+impl From<&PlanRun> for Standing {
+    fn from(plan: &PlanRun) -> Self {
+        let (step, of) = plan.place();
+        let state = match plan.state {
+            PlanState::Running => "running",
+            PlanState::Finished => "finished",
+            PlanState::Stopped { .. } => "stopped",
+        };
+        let line = |(package, state): (&install::PackageRef, StepState)| StepLine {
+            target: package.target.clone(),
+            text: package.to_string(),
+            state,
+        };
+        Self { step, of, state, steps: plan.standing().map(line).collect() }
+    }
 }
 
 /// One entry of the log.
@@ -64,36 +104,57 @@ pub async fn progress(
     Json(progress_now(&base, wanted.after))
 }
 
-/// Waits until there is something after that entry, for a while.
+/// Waits until there is something after that entry or nothing is under way, for a while.
 async fn wait(base: &Shared, after: u64) {
+    let mut course = base.installer.watch();
     let mut last = base.log.watch();
     let mut closing = base.closing.subscribe();
     let more = async { last.wait_for(|last| *last > after).await.is_ok() };
     tokio::select! {
         _ = tokio::time::timeout(WAIT, more) => {}
+        _ = course.wait_for(|course| course.at_rest()) => {}
         _ = closing.wait_for(|closing| *closing) => {}
     }
 }
 
 /// How far it is now.
 pub fn progress_now(base: &Shared, after: u64) -> Progress {
-    let state = base.installer.state();
+    let course = base.installer.course();
+    let (state, plan) = (&course.install, course.plan.as_ref());
     let saying = base.installer.saying();
     let attempt = state.attempt().map(|attempt| attempt.id);
+    let attempts = plan.map_or_else(|| attempt.into_iter().collect(), |plan| plan.attempts.clone());
     let mut entries = base.log.after(after);
-    if attempt.is_some() {
-        entries.retain(|entry| entry.attempt == attempt);
+    if !attempts.is_empty() {
+        entries.retain(|entry| entry.attempt.is_some_and(|attempt| attempts.contains(&attempt)));
     }
+    let mut text = if saying.text.is_empty() { doing(state) } else { saying.text };
+    if let Some((_, ended)) = plan.and_then(plan_words::ended) {
+        text = format!("{text} {ended}");
+    }
+    let percent = percent(state, saying.fraction);
     Progress {
         attempt,
-        subject: state.package().map(|package| package.to_string()).unwrap_or_default(),
+        attempts,
+        plan: plan.map(Standing::from),
+        subject: plan_words::subject(&course),
         phase: state.name(),
-        percent: percent(&state, saying.fraction),
-        text: if saying.text.is_empty() { doing(&state) } else { saying.text },
+        percent: plan
+            .filter(|plan| plan.is_running())
+            .map_or(percent, |plan| overall(plan, percent)),
+        text,
         next: next(state.name()),
-        done: state.at_rest(),
+        done: course.at_rest(),
         entries: entries.into_iter().map(Line::from).collect(),
     }
+}
+
+/// How far a plan is in percent, when its step under way is so far.
+fn overall(plan: &PlanRun, percent: u8) -> u8 {
+    let (step, of) = plan.place();
+    let hundredths = step.saturating_sub(1) * 100 + usize::from(percent);
+    // Between 0 and 100, as no step is beyond the last one.
+    (hundredths / of.max(1)).min(100) as u8
 }
 
 /// What comes after a state, or what to do now.

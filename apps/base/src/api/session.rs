@@ -22,7 +22,7 @@ pub async fn login(
 ) -> Result<Json<Value>, Problem> {
     let account = base.accounts.sign_in(&input.name, &input.password, host::now()).await;
     // One answer for all: that an account is locked would tell that there is one.
-    let account = account.map_err(|(Refused::Wrong | Refused::Locked(_))| {
+    let account = account.map_err(|Refused| {
         Problem::new(
             StatusCode::UNAUTHORIZED,
             "Name or password are wrong, or the account takes no password for some minutes after several wrong ones.",

@@ -2,10 +2,12 @@ use axum::Json;
 use axum::extract::State;
 use install::Install;
 use model::{PackageKind, Release, Timestamp};
+use release::{InstalledLicense, LicenseState};
 use serde::Serialize;
 
 use super::Caller;
 use crate::base::Shared;
+use crate::license;
 
 /// How the appliance stands.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +20,15 @@ pub struct StatusFacts {
     pub disk_free: u64,
     pub site_phase: &'static str,
     pub rescue: Option<String>,
+    pub license: Option<LicenseFacts>,
+}
+
+/// What the appliance is licensed for.
+#[derive(Debug, Clone, Serialize)]
+pub struct LicenseFacts {
+    #[serde(flatten)]
+    pub installed: InstalledLicense,
+    pub state: LicenseState,
 }
 
 /// `GET /appliance/api/v1/status`
@@ -48,6 +59,8 @@ pub fn status_facts(base: &Shared) -> StatusFacts {
         disk_free: host::disk_free(&base.paths.data).unwrap_or_default(),
         site_phase,
         rescue,
+        license: license::standing(base)
+            .map(|(installed, state)| LicenseFacts { installed, state }),
     }
 }
 

@@ -1,18 +1,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use install::{Event, PackageRef};
+use install::Event;
 use model::{AttemptId, PackageKind};
-use release::plan::{Card, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Caller, Problem};
 use crate::base::Shared;
-use crate::installer::attempt_id;
+use crate::installer::{attempt_id, count_attempt};
 use crate::last_check::Checked;
 use crate::log::{Entry, Level};
 use crate::trust;
+use crate::way::{self, Way, Wish};
 
 /// An attempt has begun.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -31,20 +31,26 @@ fn answer(checked: &Checked) -> Json<Value> {
 
 /// `GET /appliance/api/v1/updates`
 pub async fn last(State(base): State<Shared>, _: Caller) -> Json<Value> {
-    answer(&base.last_check.get())
+    answer(&base.offered())
 }
 
 /// `POST /appliance/api/v1/updates/check`
 pub async fn check(State(base): State<Shared>, _: Caller) -> Result<Json<Value>, Problem> {
-    if !base.installer.state().at_rest() {
-        return Err(busy());
+    if !base.installer.course().at_rest() {
+        return Err(way::busy());
     }
     Ok(answer(&trust::check(&base).await?))
 }
 
 #[derive(Deserialize)]
 pub struct Install {
-    target: String,
+    /// Name of the target to install, with what it needs first.
+    target: Option<String>,
+    /// The newest of everything instead.
+    #[serde(default)]
+    all: bool,
+    /// The targets that the caller agreed to, in order; other ones are refused then.
+    steps: Option<Vec<String>>,
 }
 
 /// `POST /appliance/api/v1/updates/install`
@@ -52,18 +58,40 @@ pub async fn install(
     State(base): State<Shared>,
     _: Caller,
     Json(input): Json<Install>,
-) -> Result<(StatusCode, Json<Started>), Problem> {
-    Ok((StatusCode::ACCEPTED, Json(begin_install(&base, &input.target).await?)))
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let wish = match input {
+        Install { target: Some(target), all: false, .. } => Wish::Package(target),
+        Install { target: None, all: true, .. } => Wish::Newest,
+        _ => {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Either one target or all is to be installed.",
+                "Send `target` or `all`, and not both.",
+            ));
+        }
+    };
+    let way = Way::find(&base.offered(), &wish)?;
+    if let Some(steps) = &input.steps {
+        way.agreed(steps)?;
+    }
+    let steps: Vec<String> = way.targets().map(str::to_owned).collect();
+    let attempt = way.begin(&base).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "attempt": attempt, "steps": steps }))))
+}
+
+#[derive(Deserialize)]
+pub struct Target {
+    target: String,
 }
 
 /// `POST /appliance/api/v1/updates/retry`
 pub async fn retry(
     State(base): State<Shared>,
     caller: Caller,
-    Json(input): Json<Install>,
+    Json(input): Json<Target>,
 ) -> Result<Json<Value>, Problem> {
-    if !base.installer.state().at_rest() {
-        return Err(busy());
+    if !base.installer.course().at_rest() {
+        return Err(way::busy());
     }
     allow_again(&base, &input.target, &caller.name)?;
     Ok(answer(&trust::check(&base).await?))
@@ -91,6 +119,8 @@ pub fn allow_again(base: &Shared, target: &str, who: &str) -> Result<(), Problem
         n: 0,
         at: host::now(),
         attempt: None,
+        step: 0,
+        stall_ms: None,
         subject: package.to_string(),
         phase: base.installer.state().name().to_owned(),
         level: Level::Warning,
@@ -122,74 +152,12 @@ pub async fn cancel(State(base): State<Shared>, _: Caller) -> Result<Json<Value>
     Ok(Json(json!({})))
 }
 
-fn busy() -> Problem {
-    Problem::conflict("Another install is running.", "Wait until it has ended, then try again.")
-}
-
-/// Begins to install what the last check offered under that name.
-pub async fn begin_install(base: &Shared, target: &str) -> Result<Started, Problem> {
-    let checked = base.last_check.get();
-    let card = checked.packages.iter().find(|card| card.target == target).ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            format!("“{target}” is not offered to this appliance."),
-            "Check for updates and choose from what is offered.",
-        )
-    })?;
-    if card.status != Status::Installable {
-        return Err(not_installable(card));
-    }
-    let package = PackageRef {
-        kind: card.kind,
-        name: card.name.clone(),
-        release: card.release(),
-        sha256: card.sha256,
-        target: card.target.clone(),
-    };
-    let from = base.installed(card.kind);
-    let id = attempt_id();
-    begin(base, Event::Chosen { id, package, from }).await?;
-    Ok(Started { attempt: id })
-}
-
-fn not_installable(card: &Card) -> Problem {
-    match (&card.status, &card.blocked) {
-        (Status::Installed, _) => {
-            Problem::conflict(format!("{} {} is installed.", card.name, card.release()), "")
-        }
-        (_, Some(blocked)) => {
-            let first = blocked.by.as_ref().map(|by| format!("Install {by} first."));
-            Problem::conflict(blocked.text.clone(), first.unwrap_or_default())
-        }
-        _ => Problem::conflict("It cannot be installed.", "Check for updates again."),
-    }
-}
-
 /// Begins to go back to the kept slot.
 pub async fn begin_rollback(base: &Shared, kind: PackageKind) -> Result<Started, Problem> {
-    let (Some(to), Some(from)) = (base.kept(kind), base.installed(kind)) else {
-        return Err(Problem::conflict(
-            format!("There is no kept version of the {kind} to go back to."),
-            "Install another version from Updates.",
-        ));
-    };
+    let (to, from) = way::back(base, kind)?;
     let id = attempt_id();
-    begin(base, Event::GoBack { id, to, from }).await?;
+    let begun = base.installer.ask(Event::GoBack { id, to, from }).await;
+    begun.map_err(|_| way::refused(base))?;
+    count_attempt(base);
     Ok(Started { attempt: id })
-}
-
-async fn begin(base: &Shared, event: crate::installer::Happened) -> Result<(), Problem> {
-    base.installer.ask(event).await.map_err(|_| match &*base.installer.state() {
-        // At rest and still refused: there is no journal to write the attempt into.
-        install::Install::Rescue { reason, .. } => Problem::conflict(
-            reason.clone(),
-            "Stop the appliance, put this right, and start it again.",
-        ),
-        _ => busy(),
-    })?;
-    let counted = base.ledger.change(install::Ledger::attempt_begun);
-    if let Err(error) = counted {
-        tracing::warn!(%error, "Attempt cannot be counted");
-    }
-    Ok(())
 }

@@ -11,8 +11,8 @@ use model::PackageKind;
 use release::VerifiedPackage;
 
 use crate::base::Shared;
-use crate::installer::Happened;
-use crate::{preflight, self_update};
+use crate::installer::{self, Happened};
+use crate::{license, preflight, self_update};
 
 /// The name of an effect, for logs and tests.
 pub fn name(effect: &Effect<VerifiedPackage>) -> &'static str {
@@ -117,6 +117,9 @@ async fn revert(base: &Shared, failed: &PackageRef, to: Option<&PackageRef>) -> 
         PackageKind::Base => self_update::revert(base, failed, to).await,
         _ => site::revert(base, failed, to).await,
     };
+    if result.is_ok() {
+        collect(base).await;
+    }
     result.map_or_else(Event::RevertFailed, |()| Event::Reverted)
 }
 
@@ -125,12 +128,26 @@ async fn point(base: &Shared, current: &PackageRef, previous: Option<&PackageRef
         base.slots.point(current.kind, current.sha256, previous.map(|p| p.sha256))
     })
     .await;
+    if current.kind == PackageKind::License {
+        for_sure("the site cannot be told of its license", || license::tell_site(base)).await;
+    }
 }
 
 async fn retire(base: &Shared, package: &PackageRef) {
     if package.kind == PackageKind::Site {
         site::retire(base).await;
+        if let Some(active) = base.fleet.active()
+            && let Ok(status) = active.status().await
+            && status.stall_ms_max > 0
+        {
+            installer::note_stall(base, status.stall_ms_max);
+        }
     }
+    collect(base).await;
+}
+
+/// Removes the slots and downloads that nothing needs: not what runs, what is kept, or what is being handed over.
+async fn collect(base: &Shared) {
     // Slots of generations that still drain are needed by them.
     let mut keep: Vec<_> = base.fleet.all().iter().map(|generation| generation.slot).collect();
     keep.extend(base.own);

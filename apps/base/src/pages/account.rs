@@ -48,10 +48,7 @@ pub async fn sign_in(
                 signed_in(&token, url::Status)
             }
         }
-        // That an account is locked would tell that there is one.
-        Err(Refused::Wrong | Refused::Locked(_)) => {
-            refused(&base, &input.name, SignInRefused::Wrong)
-        }
+        Err(Refused) => refused(&base, &input.name, SignInRefused::Wrong),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pages of `/appliance`: understand the request, ask the base, fill a page.
 
 mod account;
+mod install;
 mod status;
 mod updates;
 mod users;
@@ -30,9 +31,10 @@ pub fn routes() -> Router<Shared> {
         .route(url::UserReset::ROUTE, get(users::reset_ask).post(users::reset))
         .route(url::Updates::ROUTE, get(updates::list))
         .route(url::Check::ROUTE, post(updates::check))
-        .route(url::Install::ROUTE, get(updates::install_ask).post(updates::install))
+        .route(url::Install::ROUTE, get(install::install_ask).post(install::install))
+        .route(url::InstallAll::ROUTE, get(install::install_all_ask).post(install::install_all))
         .route(url::Retry::ROUTE, post(updates::retry))
-        .route(url::RollBack::ROUTE, get(updates::roll_back_ask).post(updates::roll_back))
+        .route(url::RollBack::ROUTE, get(install::roll_back_ask).post(install::roll_back))
         .route(url::Progress::ROUTE, get(updates::progress))
         .route(url::Log::ROUTE, get(updates::log))
         .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))

@@ -3,10 +3,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use model::Release;
-use ui_appliance::{SitePhase, Status, StatusFacts, Tab};
+use release::LicenseState;
+use ui_appliance::{LicenseFacts, LicenseStanding, SitePhase, Status, StatusFacts, Tab};
 
 use super::viewer::Viewer;
-use crate::api::{progress_now, status_facts};
+use crate::api::{self, progress_now, status_facts};
 use crate::base::Shared;
 
 /// `GET /appliance/status`
@@ -15,6 +16,7 @@ pub async fn status(State(base): State<Shared>, viewer: Viewer) -> Response {
     let progress = progress_now(&base, u64::MAX);
     let installing = (!progress.done).then(|| format!("{}: {}", progress.subject, progress.text));
     let unknown = Release::new(0, 0, 0, 0);
+    let license = facts.license.as_ref().map(license);
     let page = Status::new(&StatusFacts {
         hostname: &facts.hostname,
         base: facts.base.as_ref().unwrap_or(&unknown),
@@ -32,6 +34,24 @@ pub async fn status(State(base): State<Shared>, viewer: Viewer) -> Response {
         },
         rescue: facts.rescue.as_deref(),
         installing: installing.as_deref(),
+        license: license.as_ref(),
     });
     viewer.page(Tab::Status, &page)
+}
+
+fn license(facts: &api::LicenseFacts) -> LicenseFacts {
+    let license = &facts.installed.license;
+    LicenseFacts {
+        release: facts.installed.release.clone(),
+        hostname: license.hostname.to_string(),
+        users: license.users,
+        endpoints: license.endpoints,
+        expires: license.expires,
+        maintenance_until: license.maintenance_until,
+        standing: match facts.state {
+            LicenseState::Valid => LicenseStanding::Valid,
+            LicenseState::Expired => LicenseStanding::Expired,
+            LicenseState::OtherSite => LicenseStanding::OtherSite,
+        },
+    }
 }

@@ -1,36 +1,30 @@
-use std::time::Duration;
-
 use axum::Form;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use model::{AttemptId, PackageKind, SessionKind, Timestamp};
+use model::{AttemptId, PackageKind};
 use release::plan::{Card, Status};
-use serde::Deserialize;
-use serde_json::Value;
 use ui_appliance::{
-    Blocked, CardFacts, CardStatus, Finding, FindingLevel, ImpactFacts, InstallConfirm,
-    InstallInput, Installed, Level, Log, LogEntry, PlanStep, Progress, ProgressFacts,
-    RollBackConfirm, RollBackInput, RunningSession, Tab, Updates, UpdatesFacts,
+    Blocked, CardFacts, CardStatus, InstallInput, Installed, Level, Log, LogEntry, PlanFacts,
+    PlanStep, Progress, ProgressFacts, StepState, Tab, Updates, UpdatesFacts,
 };
 use ui_kit::url::appliance as url;
 use ui_kit::{CsrfInput, Flash};
 
 use super::viewer::{Viewer, done};
-use crate::api::{Problem, allow_again, begin_install, begin_rollback, progress_now};
+use crate::api::{Standing, allow_again, progress_now};
 use crate::base::{Base, Shared};
-use crate::{log, preflight, trust};
-
-/// How long an install takes in all, and how long a session may stand still by it.
-const EXPECTED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_millis(250));
+use crate::{log, trust};
 
 /// `GET /appliance/updates`
 pub async fn list(State(base): State<Shared>, viewer: Viewer) -> Response {
-    let checked = base.last_check.get();
+    let checked = base.offered();
     let progress = progress_now(&base, u64::MAX);
-    let installed = [PackageKind::Base, PackageKind::Site].into_iter().filter_map(|kind| {
+    let kinds = [PackageKind::Base, PackageKind::Site, PackageKind::License];
+    let installed = kinds.into_iter().filter_map(|kind| {
         let current = base.installed(kind)?.release;
-        Some(Installed { kind, current, previous: base.kept(kind).map(|kept| kept.release) })
+        // A license is replaced, never rolled back.
+        let kept = base.kept(kind).filter(|_| kind != PackageKind::License);
+        Some(Installed { kind, current, previous: kept.map(|kept| kept.release) })
     });
     let page = Updates::new(
         UpdatesFacts {
@@ -52,7 +46,8 @@ pub async fn list(State(base): State<Shared>, viewer: Viewer) -> Response {
     viewer.page(Tab::Updates, &page)
 }
 
-fn card(base: &Base, card: &Card) -> CardFacts {
+/// A card as the pages take it.
+pub fn card(base: &Base, card: &Card) -> CardFacts {
     CardFacts {
         target: card.target.clone(),
         kind: card.kind,
@@ -64,6 +59,7 @@ fn card(base: &Base, card: &Card) -> CardFacts {
         notes: card.notes.clone(),
         size: card.size,
         requires: card.requires.clone(),
+        way: card.way.len(),
         status: match (card.status, &card.blocked) {
             (status, _)
                 if status != Status::Installed
@@ -102,7 +98,7 @@ pub async fn retry(
     if let Err(problem) = allow_again(&base, &input.target, &viewer.name) {
         return Ok(viewer.problem(&problem, url::Updates));
     }
-    if base.installer.state().at_rest() {
+    if base.installer.course().at_rest() {
         // Why it brought nothing stands on the page.
         let _ = trust::check(&base).await;
     }
@@ -116,127 +112,11 @@ pub async fn check(
     Form(input): Form<CsrfInput>,
 ) -> Result<Response, Response> {
     viewer.check(&input.csrf)?;
-    if base.installer.state().at_rest() {
+    if base.installer.course().at_rest() {
         // Why it brought nothing stands on the page.
         let _ = trust::check(&base).await;
     }
     Ok(Redirect::to(&url::Updates.to_string()).into_response())
-}
-
-#[derive(Deserialize)]
-pub struct Target {
-    target: String,
-}
-
-#[derive(Deserialize)]
-pub struct Kind {
-    kind: PackageKind,
-}
-
-/// `GET /appliance/updates/install?target=…`
-pub async fn install_ask(
-    State(base): State<Shared>,
-    viewer: Viewer,
-    Query(Target { target }): Query<Target>,
-) -> Response {
-    let checked = base.last_check.get();
-    let Some(found) = checked.packages.iter().find(|card| card.target == target) else {
-        let problem = Problem::new(
-            StatusCode::NOT_FOUND,
-            format!("“{target}” is not offered to this appliance."),
-            "Check for updates and choose from what is offered.",
-        );
-        return viewer.problem(&problem, url::Updates);
-    };
-    let impact = impact(&base, found.kind, found.size * 3).await;
-    viewer.page(Tab::Updates, &InstallConfirm::new(card(&base, found), impact, viewer.csrf()))
-}
-
-/// `POST /appliance/updates/install`
-pub async fn install(
-    State(base): State<Shared>,
-    viewer: Viewer,
-    Form(input): Form<InstallInput>,
-) -> Result<Response, Response> {
-    viewer.check(&input.csrf)?;
-    Ok(begun(&viewer, begin_install(&base, &input.target).await.map(drop)))
-}
-
-/// `GET /appliance/updates/rollback?kind=…`
-pub async fn roll_back_ask(
-    State(base): State<Shared>,
-    viewer: Viewer,
-    Query(Kind { kind }): Query<Kind>,
-) -> Response {
-    let (Some(current), Some(kept)) = (base.installed(kind), base.kept(kind)) else {
-        let problem = Problem::conflict(
-            format!("There is no kept version of the {kind} to go back to."),
-            "Install another version from Updates.",
-        );
-        return viewer.problem(&problem, url::Updates);
-    };
-    let impact = impact(&base, kind, 0).await;
-    let page = RollBackConfirm::new(&current.release, &kept.release, impact, viewer.csrf());
-    viewer.page(Tab::Updates, &page)
-}
-
-/// `POST /appliance/updates/rollback`
-pub async fn roll_back(
-    State(base): State<Shared>,
-    viewer: Viewer,
-    Form(input): Form<RollBackInput>,
-) -> Result<Response, Response> {
-    viewer.check(&input.csrf)?;
-    Ok(begun(&viewer, begin_rollback(&base, input.kind).await.map(drop)))
-}
-
-fn begun(viewer: &Viewer, result: Result<(), Problem>) -> Response {
-    match result {
-        Ok(()) => done(url::Progress, &Flash::done("It has begun.")),
-        Err(problem) => viewer.problem(&problem, url::Updates),
-    }
-}
-
-async fn impact(base: &Shared, kind: PackageKind, disk_needed: u64) -> ImpactFacts {
-    let mut status = crate::site::Status::default();
-    if let Some(active) = base.fleet.active() {
-        status = active.status().await.unwrap_or_default();
-    }
-    ImpactFacts {
-        kind,
-        operators: status.operators,
-        sessions: status.sessions.iter().map(session).collect(),
-        duration: EXPECTED.0,
-        stall: EXPECTED.1,
-        disk_free: host::disk_free(&base.paths.data).unwrap_or_default(),
-        disk_needed,
-        findings: findings(base),
-        now: host::now(),
-    }
-}
-
-fn findings(base: &Base) -> Vec<Finding> {
-    match preflight::machine(base) {
-        Ok(()) => vec![],
-        Err(fault) => {
-            vec![Finding { level: FindingLevel::Refusal, text: fault.text, remedy: fault.remedy }]
-        }
-    }
-}
-
-/// One session as the site tells of it; what it leaves out is shown empty.
-fn session(value: &Value) -> RunningSession {
-    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    let started = &value["started"];
-    RunningSession {
-        operator: text("operator"),
-        endpoint: text("endpoint"),
-        kind: serde_json::from_value(value["kind"].clone()).unwrap_or(SessionKind::Shell),
-        started: serde_json::from_value(started.clone())
-            .ok()
-            .or_else(|| Timestamp::parse_utc(started.as_str()?))
-            .unwrap_or_default(),
-    }
 }
 
 /// `GET /appliance/updates/progress`
@@ -250,7 +130,9 @@ pub async fn progress(State(base): State<Shared>, viewer: Viewer) -> Response {
         .into_iter()
         .map(|entry| (entry.at, entry.phase, level(entry.level), entry.text))
         .collect();
+    let plan = now.plan.as_ref().map(plan);
     let page = Progress::new(&ProgressFacts {
+        plan: plan.as_ref(),
         subject: &now.subject,
         phase: now.phase,
         percent: now.percent,
@@ -260,6 +142,17 @@ pub async fn progress(State(base): State<Shared>, viewer: Viewer) -> Response {
         entries: &entries,
     });
     viewer.page(Tab::Updates, &page)
+}
+
+fn plan(standing: &Standing) -> PlanFacts {
+    let state = |state| match state {
+        install::StepState::Done => StepState::Done,
+        install::StepState::Running => StepState::Running,
+        install::StepState::Failed => StepState::Failed,
+        install::StepState::Waiting => StepState::Waiting,
+    };
+    let steps = standing.steps.iter().map(|step| (step.text.clone(), state(step.state)));
+    PlanFacts { step: standing.step, steps: steps.collect() }
 }
 
 /// `GET /appliance/updates/log`

@@ -114,6 +114,7 @@ impl Fleet {
             ("SLUIS_PACKAGE", package.into()),
             ("SLUIS_TLS", self.paths.tls().into()),
             ("SLUIS_MIRROR", self.paths.mirror().into()),
+            ("SLUIS_LICENSE", self.paths.license().into()),
             ("NOTIFY_SOCKET", self.notify_path(number).into()),
         ]
     }

@@ -50,6 +50,8 @@ pub struct Status {
     pub sessions: Vec<serde_json::Value>,
     /// Operators who are signed in.
     pub operators: Vec<String>,
+    /// The longest that an end of a session was away before it came back to it, in milliseconds.
+    pub stall_ms_max: u64,
 }
 
 /// One running process of the site.

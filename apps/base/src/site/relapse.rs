@@ -19,6 +19,8 @@ pub async fn put_back(base: &Shared, reason: &str) -> bool {
         n: 0,
         at: host::now(),
         attempt: Some(id),
+        step: 0,
+        stall_ms: None,
         subject: failed.to_string(),
         phase: base.installer.state().name().to_owned(),
         level: Level::Error,

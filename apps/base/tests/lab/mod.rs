@@ -214,6 +214,19 @@ impl Lab {
         all.collect()
     }
 
+    /// The pid of the keeper.
+    pub fn keeper_pid(&self) -> u32 {
+        self.keeper.as_ref().unwrap().id()
+    }
+
+    /// The version of the program that the keeper is, by the manifest beside it.
+    pub fn keeper_version(&self) -> Option<String> {
+        let program = std::fs::read_link(format!("/proc/{}/exe", self.keeper_pid())).ok()?;
+        let manifest = program.parent()?.parent()?.join("manifest.json");
+        let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()?;
+        manifest["version"].as_str().map(str::to_owned)
+    }
+
     /// The pid of the base that runs now.
     pub fn base_pid(&self) -> Option<i32> {
         let keeper = self.keeper.as_ref()?.id();

@@ -47,16 +47,27 @@ pub fn base(release: Release, script: &str) -> Built {
 
 /// The small site as some version that behaves in some way.
 pub fn site(release: Release, behaviour: &str) -> Built {
+    site_that_needs(release, behaviour, &[])
+}
+
+/// The same, asking for other packages.
+pub fn site_that_needs(release: Release, behaviour: &str, requires: &[&str]) -> Built {
     static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| stripped(&site_program()));
-    build(
-        PackageKind::Site,
-        release,
-        &[("behaviour", behaviour.as_bytes()), ("bin/sluis-site", program)],
-    )
+    let files = [("behaviour", behaviour.as_bytes()), ("bin/sluis-site", &program[..])];
+    build_with(PackageKind::Site, release, &files, requires)
 }
 
 fn build(kind: PackageKind, release: Release, files: &[(&str, &[u8])]) -> Built {
+    build_with(kind, release, files, &[])
+}
+
+fn build_with(
+    kind: PackageKind,
+    release: Release,
+    files: &[(&str, &[u8])],
+    requires: &[&str],
+) -> Built {
     let entries: Vec<FileEntry> = files
         .iter()
         .map(|(path, content)| {
@@ -75,7 +86,7 @@ fn build(kind: PackageKind, release: Release, files: &[(&str, &[u8])]) -> Built 
         version: version.clone(),
         revision: Revision(revision),
         arch: std::env::consts::ARCH.to_owned(),
-        requires: vec![],
+        requires: requires.iter().map(|rule| rule.parse().unwrap()).collect(),
         conflicts: vec![],
         floors: vec![],
         restart: Restart::Handover,

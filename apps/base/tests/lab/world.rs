@@ -40,6 +40,10 @@ struct Published {
     appliance_key: Option<PublicKey>,
     hostname: Option<release::Hostname>,
     reports: Vec<serde_json::Value>,
+    /// How the next reports are answered; when there is none left, they are taken.
+    report_answers: std::collections::VecDeque<u16>,
+    /// Reports that were not taken.
+    refused: Vec<serde_json::Value>,
     /// Bytes after which downloads of targets break, once each.
     break_after: Option<usize>,
 }
@@ -85,6 +89,16 @@ impl World {
     /// Lets the next download of a target break after so many bytes.
     pub fn break_after(&self, bytes: usize) {
         self.0.state.lock().unwrap().break_after = Some(bytes);
+    }
+
+    /// Answers the next reports so.
+    pub fn answer_reports(&self, answers: &[u16]) {
+        self.0.state.lock().unwrap().report_answers.extend(answers);
+    }
+
+    /// The reports that were not taken.
+    pub fn refused(&self) -> Vec<serde_json::Value> {
+        self.0.state.lock().unwrap().refused.clone()
     }
 
     pub fn reports(&self) -> Vec<serde_json::Value> {
@@ -183,6 +197,7 @@ async fn check(State(world): State<World>, headers: HeaderMap, body: Bytes) -> V
         license_expires: None,
         packages: plan.cards,
         plan: plan.steps,
+        pins: vec![],
     };
     offer.sign(&world.0.key).unwrap()
 }
@@ -191,10 +206,20 @@ fn sha256(bytes: &[u8]) -> Sha256 {
     host::sha256_of(&mut &*bytes).unwrap().0
 }
 
-async fn report(State(world): State<World>, body: Bytes) -> &'static str {
+async fn report(State(world): State<World>, body: Bytes) -> (StatusCode, &'static str) {
     let report = serde_json::from_slice(&body).unwrap();
-    world.0.state.lock().unwrap().reports.push(report);
-    "{\"recorded\":true}"
+    let mut state = world.0.state.lock().unwrap();
+    match state.report_answers.pop_front() {
+        None | Some(200) => {
+            state.reports.push(report);
+            (StatusCode::OK, "{\"recorded\":true}")
+        }
+        Some(status) => {
+            state.refused.push(report);
+            let words = r#"{"code":"request","error":"the lab refuses it","remedy":"Wait.","server_time":0}"#;
+            (StatusCode::from_u16(status).unwrap(), words)
+        }
+    }
 }
 
 async fn file(

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Broker {
     pub neighbours: Neighbours,
     /// Set while the generation drains: what it lets go of must not come back to it.
     pub closed: AtomicBool,
+    /// The longest that an end of a session which came back to this generation was away, in milliseconds.
+    pub stall_ms_max: AtomicU64,
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
     taking: Mutex<HashMap<SessionId, Arc<AsyncMutex<()>>>>,
 }
@@ -88,7 +90,7 @@ impl Broker {
         neighbours: Neighbours,
     ) -> Arc<Self> {
         let (sessions, taking) = (Mutex::default(), Mutex::default());
-        let closed = AtomicBool::new(false);
+        let (closed, stall_ms_max) = (AtomicBool::new(false), AtomicU64::new(0));
         let notes = Notes::start(store.clone());
         Arc::new(Self {
             store,
@@ -98,6 +100,7 @@ impl Broker {
             hub,
             neighbours,
             closed,
+            stall_ms_max,
             sessions,
             taking,
         })

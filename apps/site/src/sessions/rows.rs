@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{SessionKind, SessionOutcome};
@@ -122,12 +123,14 @@ pub(super) fn leg_resumed(
     resume: &Resume,
     address: String,
 ) {
+    let away = resume.away_ms.unwrap_or(0);
+    broker.stall_ms_max.fetch_max(away, Ordering::AcqRel);
     let from = if leg == store::Leg::Agent { resume.base } else { resume.received };
     let new = NewLeg {
         session: session.ticket.session,
         leg,
         resumed_from: Some(from),
-        stall: Duration::from_millis(resume.away_ms.unwrap_or(0)),
+        stall: Duration::from_millis(away),
         peer: Some(address),
     };
     let notes = broker.notes.clone();

@@ -14,6 +14,7 @@ mod file;
 mod forward;
 mod health;
 mod hub;
+mod license;
 mod limits;
 mod origin;
 mod pages;
@@ -74,6 +75,8 @@ pub struct WebParts {
     pub base_socket: PathBuf,
     /// The folder with the TUF metadata for clients.
     pub mirror: PathBuf,
+    /// The file in which the base tells which license is installed.
+    pub license: Option<PathBuf>,
     /// The folder of the package that runs.
     pub package: PathBuf,
     /// The folder of recordings.

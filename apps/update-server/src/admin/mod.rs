@@ -213,7 +213,8 @@ impl Code {
         };
         data.store().await?.code_add(new).await?;
         let url = url.trim_end_matches('/').to_owned();
-        println!("{}", EnrolmentText { url, code, offer_key: data.offer_public()? });
+        let (offer_key, pins) = (data.offer_public()?, data.pins());
+        println!("{}", EnrolmentText { url, code, offer_key, pins });
         Ok(())
     }
 }

@@ -42,6 +42,7 @@ pub async fn check(State(app): State<Arc<App>>, call: Call) -> Result<Response, 
         license_expires: policy.expires,
         packages: plan.cards,
         plan: plan.steps,
+        pins: app.pins.clone(),
     };
     let signed = offer.sign(&app.offer_key).map_err(anyhow::Error::from)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], signed).into_response())

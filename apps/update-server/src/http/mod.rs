@@ -20,6 +20,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use model::{ApplianceId, PublicKey};
+use release::Sha256;
 use release::offer::{REQUEST_BYTES_MAX, Refusal, SIGNATURE_HEADER, request_is_signed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +41,8 @@ pub struct App {
     pub repository: Arc<Repository>,
     pub offer_key: SigningKey,
     pub offer_public: PublicKey,
+    /// The pins of the certificates that appliances meet; offers name them.
+    pub pins: Vec<Sha256>,
     /// Name of the server on its page.
     pub host: String,
     /// The one `Authorization` header that opens the page.

@@ -130,6 +130,10 @@ pub struct Card {
     pub status: Status,
     /// Why not, when `status` is `blocked`.
     pub blocked: Option<Blocked>,
+    /// The whole way to it in order, itself last, when others go first; empty when it can be installed at once,
+    /// runs, or cannot be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub way: Vec<Step>,
 }
 
 impl Card {
@@ -229,7 +233,7 @@ fn card(
     policy: &Policy,
 ) -> Card {
     let manifest = &package.manifest;
-    let (status, blocked) = standing(package, inventory, running, solver);
+    let Standing { status, blocked, way } = standing(package, inventory, running, solver);
     let license = manifest.license.as_ref();
     Card {
         target: package.target.clone(),
@@ -246,6 +250,24 @@ fn card(
         requires: manifest.requires.iter().map(ToString::to_string).collect(),
         status,
         blocked,
+        way,
+    }
+}
+
+/// Whether one package can be installed, and if not, why and what leads there.
+struct Standing {
+    status: Status,
+    blocked: Option<Blocked>,
+    way: Vec<Step>,
+}
+
+impl Standing {
+    fn free(status: Status) -> Self {
+        Self { status, blocked: None, way: vec![] }
+    }
+
+    fn blocked(blocked: Blocked, way: Vec<Step>) -> Self {
+        Self { status: Status::Blocked, blocked: Some(blocked), way }
     }
 }
 
@@ -254,17 +276,20 @@ fn standing(
     inventory: &[Installed],
     running: &Running,
     solver: &Solver<'_>,
-) -> (Status, Option<Blocked>) {
+) -> Standing {
     let manifest = &package.manifest;
     let installed =
         |item: &Installed| item.name == manifest.name && item.release() == manifest.release();
     if inventory.iter().any(installed) {
-        return (Status::Installed, None);
+        return Standing::free(Status::Installed);
     }
     match solver.path(package, running) {
-        Ok(way) if way.legs.len() == 1 => (Status::Installable, None),
-        Ok(way) => (Status::Blocked, Some(waits(package, &way.legs, running, solver))),
-        Err(stop) => (Status::Blocked, Some(stopped(stop))),
+        Ok(way) if way.legs.len() == 1 => Standing::free(Status::Installable),
+        Ok(way) => {
+            let steps = way.legs.iter().map(Leg::step).collect();
+            Standing::blocked(waits(package, &way.legs, running, solver), steps)
+        }
+        Err(stop) => Standing::blocked(stopped(stop), vec![]),
     }
 }
 

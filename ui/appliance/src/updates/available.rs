@@ -71,6 +71,8 @@ pub struct Updates {
     available: Vec<Card>,
     running: Vec<Card>,
     plan: Vec<Step>,
+    /// Where the page that asks for all of it is, and the word of the button.
+    install_all: Option<(String, String)>,
 }
 
 impl HtmlSafe for Updates {}
@@ -80,6 +82,7 @@ impl Updates {
     pub fn new(facts: UpdatesFacts, csrf: Csrf) -> Self {
         let busy = facts.installing.is_some();
         let waits: Vec<Option<String>> = facts.packages.iter().map(first).collect();
+        let can_begin = facts.plan.first().is_some_and(|step| installable(&facts, &step.target));
         let mut cards: Vec<Card> =
             facts.packages.into_iter().map(|each| Card::new(each, facts.now)).collect();
         let places: Vec<(String, String, String)> = cards
@@ -95,6 +98,10 @@ impl Updates {
             .into_iter()
             .map(|card| if busy { card.without_button() } else { card.with_retry(&csrf) })
             .collect();
+        let steps = facts.plan.len();
+        let all_can = steps > 1 && !busy && can_begin;
+        let install_all =
+            all_can.then(|| (url::InstallAll.to_string(), text::install_all_steps(steps)));
         let plan = facts.plan.into_iter().map(|step| Step {
             card: place(&step.target).map(|(_, _, anchor)| format!("#{anchor}")),
             text: step.text,
@@ -112,8 +119,14 @@ impl Updates {
             available,
             running,
             plan,
+            install_all,
         }
     }
+}
+
+fn installable(facts: &UpdatesFacts, target: &str) -> bool {
+    let card = facts.packages.iter().find(|card| card.target == target);
+    card.is_some_and(|card| card.status == CardStatus::Installable)
 }
 
 fn first(card: &CardFacts) -> Option<String> {

@@ -59,6 +59,8 @@ pub struct CardFacts {
     pub requires: Vec<String>,
     /// Whether it can be installed now.
     pub status: CardStatus,
+    /// How many packages are installed on the way to it, itself among them; 0 when there is no such way.
+    pub way: usize,
 }
 
 /// One package as a card: on the Updates page and on the page that asks before installing.
@@ -83,7 +85,8 @@ pub struct Card {
     blocked: Option<Notice>,
     /// The package to install first: its title and where its card is.
     pub(super) first: Option<(String, String)>,
-    install: Option<String>,
+    /// Where the page that asks is, and the word of the button.
+    install: Option<(String, String)>,
     put_back: bool,
     /// Lets what was put back be offered again.
     pub(super) retry: Option<Csrf>,
@@ -104,8 +107,12 @@ impl Card {
                 (Badge::new(Tone::Bad, text::PUT_BACK), Some(notice))
             }
         };
-        let install = (facts.status == CardStatus::Installable)
-            .then(|| url::Install(facts.target.clone()).to_string());
+        let word = match facts.status {
+            CardStatus::Installable => Some(text::INSTALL_THIS.to_owned()),
+            CardStatus::Blocked(_) if facts.way > 1 => Some(text::install_in_steps(facts.way)),
+            _ => None,
+        };
+        let install = word.map(|word| (url::Install(facts.target.clone()).to_string(), word));
         Self {
             title: text::package(facts.kind, &facts.release),
             badge,
@@ -133,6 +140,13 @@ impl Card {
     /// The same card without a button, as on the page that asks.
     pub(super) fn without_button(mut self) -> Self {
         self.install = None;
+        self
+    }
+
+    /// The card as one step of a plan: what it waits for goes before it.
+    pub(super) fn in_plan(mut self, step: usize, of: usize) -> Self {
+        self.badge = Badge::new(Tone::Idle, text::plan_place(step, of));
+        (self.blocked, self.first) = (None, None);
         self
     }
 

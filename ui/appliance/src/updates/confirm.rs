@@ -15,9 +15,28 @@ pub struct InstallInput {
     /// What the page's [`Csrf`] held.
     #[serde(default)]
     pub csrf: String,
-    /// Name of the TUF target to install.
+    /// Name of the TUF target to install; empty for the newest of everything.
     #[serde(default)]
     pub target: String,
+    /// The targets of all steps that the page showed, in order, with commas between them.
+    #[serde(default)]
+    pub steps: String,
+}
+
+impl InstallInput {
+    /// The steps that the page showed.
+    pub fn steps(&self) -> Vec<String> {
+        self.steps.split(',').filter(|step| !step.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wished {
+    /// The last package, with what it needs first.
+    Last,
+    /// The newest of everything.
+    Everything,
 }
 
 /// What the form that goes back posts.
@@ -30,25 +49,74 @@ pub struct RollBackInput {
     pub kind: PackageKind,
 }
 
-/// Asks before a package is installed, and says what that brings about.
+/// Asks before one or several packages are installed, and says what that brings about.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(path = "updates/install.html")]
 pub struct InstallConfirm {
     csrf: Csrf,
     question: String,
-    card: Card,
+    action: &'static str,
+    word: String,
+    target: String,
+    targets: String,
+    /// What each step does; empty for one package.
+    steps: Vec<String>,
+    cards: Vec<Card>,
     impact: Impact,
 }
 
 impl HtmlSafe for InstallConfirm {}
 
 impl InstallConfirm {
-    /// The page in words.
-    pub fn new(card: CardFacts, impact: ImpactFacts, csrf: Csrf) -> Self {
+    /// The page in words: the packages in their order, each with what is done and why.
+    ///
+    /// # Panics
+    /// Without a package.
+    pub fn new(
+        wished: Wished,
+        steps: Vec<(CardFacts, String)>,
+        impact: ImpactFacts,
+        csrf: Csrf,
+    ) -> Self {
         let now: Timestamp = impact.now;
-        let card = Card::new(card, now).without_button();
-        let question = text::install_question(card.kind, &card.release);
-        Self { csrf, question, card, impact: Impact::new(impact) }
+        let several = steps.len() > 1;
+        let (cards, texts): (Vec<Card>, Vec<String>) = steps
+            .into_iter()
+            .map(|(facts, text)| (Card::new(facts, now).without_button(), text))
+            .unzip();
+        let of = cards.len();
+        let cards: Vec<Card> = cards
+            .into_iter()
+            .zip(1..)
+            .map(|(card, step)| if several { card.in_plan(step, of) } else { card })
+            .collect();
+        let last = cards.last().expect("a page that asks has something to ask for");
+        let word = if several {
+            text::install_all_steps(cards.len())
+        } else {
+            text::INSTALL_THIS.to_owned()
+        };
+        let (question, action, target) = match wished {
+            Wished::Last => {
+                let question = text::install_question(last.kind, &last.release, cards.len());
+                (question, url::Install::ROUTE, last.target.clone())
+            }
+            Wished::Everything => {
+                (text::install_all_question(cards.len()), url::InstallAll::ROUTE, String::new())
+            }
+        };
+        let targets: Vec<&str> = cards.iter().map(|card| card.target.as_str()).collect();
+        Self {
+            csrf,
+            question,
+            action,
+            word,
+            target,
+            targets: targets.join(","),
+            steps: if several { texts } else { vec![] },
+            cards,
+            impact: Impact::new(impact),
+        }
     }
 }
 
@@ -92,18 +160,27 @@ impl Body for RollBackConfirm {
 
 impl Samples for InstallConfirm {
     fn samples() -> Vec<(&'static str, Self)> {
-        let site = || samples::card(PackageKind::Site, 1);
-        let page = |card, impact| Self::new(card, impact, Csrf("5f1d".into()));
+        let one = |kind| {
+            let card = samples::card(kind, 1);
+            let words = format!("Install {kind} {}.", card.release);
+            vec![(card, words)]
+        };
+        let page = |steps, impact| Self::new(Wished::Last, steps, impact, Csrf("5f1d".into()));
         let quiet = ImpactFacts {
             operators: vec![],
             sessions: vec![],
             findings: vec![],
             ..samples::impact(PackageKind::Base)
         };
+        let plan = samples::plan_of_three();
+        let everything = ImpactFacts { findings: vec![], ..samples::impact(PackageKind::Site) };
         vec![
-            ("quiet", page(samples::card(PackageKind::Base, 1), quiet)),
-            ("typical", page(site(), samples::impact(PackageKind::Site))),
-            ("refused", page(site(), samples::impact_refused())),
+            ("quiet", page(one(PackageKind::Base), quiet)),
+            ("typical", page(one(PackageKind::Site), samples::impact(PackageKind::Site))),
+            ("refused", page(one(PackageKind::Site), samples::impact_refused())),
+            ("steps", page(plan.clone(), samples::impact(PackageKind::Site))),
+            ("steps-refused", page(plan.clone(), samples::impact_refused())),
+            ("everything", Self::new(Wished::Everything, plan, everything, Csrf("5f1d".into()))),
         ]
     }
 }

@@ -42,6 +42,15 @@ pub struct Finding {
     pub remedy: String,
 }
 
+/// How long something takes, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// How long.
+    pub length: Duration,
+    /// By how many past ones on this appliance; 0 when there are none, and it is what the project measured.
+    pub past: usize,
+}
+
 /// Who and what a change of version meets.
 #[derive(Debug, Clone)]
 pub struct ImpactFacts {
@@ -52,9 +61,9 @@ pub struct ImpactFacts {
     /// The sessions that run.
     pub sessions: Vec<RunningSession>,
     /// How long it should take in all.
-    pub duration: Duration,
+    pub duration: Estimate,
     /// How long a session may stand still.
-    pub stall: Duration,
+    pub stall: Estimate,
     /// Bytes free where packages are unpacked.
     pub disk_free: u64,
     /// Bytes that it takes there; zero for going back.

@@ -10,7 +10,7 @@ mod samples;
 
 pub use available::{Installed, PlanStep, Updates, UpdatesFacts};
 pub use card::{Blocked, Card, CardFacts, CardStatus};
-pub use confirm::{InstallConfirm, InstallInput, RollBackConfirm, RollBackInput};
-pub use impact::{Finding, FindingLevel, Impact, ImpactFacts, RunningSession};
+pub use confirm::{InstallConfirm, InstallInput, RollBackConfirm, RollBackInput, Wished};
+pub use impact::{Estimate, Finding, FindingLevel, Impact, ImpactFacts, RunningSession};
 pub use log::{Level, Log, LogEntry, LogLine};
-pub use progress::{Progress, ProgressFacts};
+pub use progress::{PlanFacts, Progress, ProgressFacts, StepState};

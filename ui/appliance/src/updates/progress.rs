@@ -22,9 +22,33 @@ const PHASES: [&str; 9] = [
 /// How often a page that is looked at asks again, in seconds.
 const LOOK_AGAIN_S: u32 = 1;
 
+/// How one step of a plan stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// It is installed.
+    Done,
+    /// It is under way.
+    Running,
+    /// It failed, and the plan stopped there.
+    Failed,
+    /// It is not begun.
+    Waiting,
+}
+
+/// The plan that an install is a step of.
+#[derive(Debug, Clone)]
+pub struct PlanFacts {
+    /// The step that was begun last, from 1.
+    pub step: usize,
+    /// Each step: what it installs, and how it stands.
+    pub steps: Vec<(String, StepState)>,
+}
+
 /// How far an install is, as the installer says it.
 #[derive(Debug, Clone)]
 pub struct ProgressFacts<'a> {
+    /// The plan that it is a step of; none when it was asked for alone.
+    pub plan: Option<&'a PlanFacts>,
     /// What is done, such as `Install site 1.1.0 (rev 2)`.
     pub subject: &'a str,
     /// The installer's state, such as `switching-over`.
@@ -49,6 +73,7 @@ pub struct ProgressFacts<'a> {
 #[template(path = "updates/progress.html")]
 pub struct Progress {
     subject: String,
+    plan: Option<Plan>,
     bar: Option<ui_kit::Progress>,
     phases: Vec<Badge>,
     next: String,
@@ -58,11 +83,36 @@ pub struct Progress {
 
 impl HtmlSafe for Progress {}
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plan {
+    place: String,
+    steps: Vec<(Badge, String)>,
+}
+
+impl Plan {
+    fn new(facts: &PlanFacts) -> Self {
+        let step = |(package, state): &(String, StepState)| {
+            let tone = match state {
+                StepState::Done => Tone::Good,
+                StepState::Running => Tone::Busy,
+                StepState::Failed => Tone::Bad,
+                StepState::Waiting => Tone::Idle,
+            };
+            (Badge::new(tone, text::step_state(*state)), package.clone())
+        };
+        Self {
+            place: text::plan_place(facts.step, facts.steps.len()),
+            steps: facts.steps.iter().map(step).collect(),
+        }
+    }
+}
+
 impl Progress {
     /// The page while nothing was ever installed.
     pub fn nothing() -> Self {
         Self {
             subject: String::new(),
+            plan: None,
             bar: None,
             phases: vec![],
             next: String::new(),
@@ -80,6 +130,7 @@ impl Progress {
         };
         Self {
             subject: facts.subject.to_owned(),
+            plan: facts.plan.map(Plan::new),
             bar: (!facts.done).then(|| ui_kit::Progress::new(facts.percent, doing)),
             phases: if facts.done { vec![] } else { phases(facts.phase) },
             next: facts.next.to_owned(),
@@ -143,6 +194,7 @@ impl Samples for Progress {
             .map(|entry| (entry.at, entry.phase, entry.level, entry.text))
             .collect();
         let running = ProgressFacts {
+            plan: None,
             subject: "Install site 1.1.0 (rev 2)",
             phase: "fetching",
             percent: 42,
@@ -194,7 +246,37 @@ impl Samples for Progress {
         };
         let later =
             ProgressFacts { phase: "phase-of-a-later-release", text: "", ..running.clone() };
+        let plan = |states: [StepState; 3]| {
+            let names = ["base 1.2.0 (rev 2)", "site 1.1.0 (rev 2)", "site 1.2.0 (rev 2)"];
+            let step = states.iter().rposition(|state| *state != StepState::Waiting);
+            let steps = names.map(str::to_owned).into_iter().zip(states).collect();
+            PlanFacts { step: step.unwrap_or_default() + 1, steps }
+        };
+        let midway = plan([StepState::Done, StepState::Running, StepState::Waiting]);
+        let second = ProgressFacts {
+            plan: Some(&midway),
+            subject: "site 1.1.0 (rev 2), step 2 of 3",
+            ..running.clone()
+        };
+        let stopped = plan([StepState::Done, StepState::Failed, StepState::Waiting]);
+        let stopped = ProgressFacts {
+            plan: Some(&stopped),
+            subject: "site 1.1.0 (rev 2), step 2 of 3",
+            text: "site 1.1.0 (rev 2) was put back: its synthetic session got no answer within 10 s. \
+                   The plan stopped at step 2 of 3. base 1.2.0 (rev 2) stays installed. \
+                   site 1.2.0 (rev 2) was not begun.",
+            ..rolled_back.clone()
+        };
+        let all_done = plan([StepState::Done; 3]);
+        let all_done = ProgressFacts {
+            plan: Some(&all_done),
+            subject: "site 1.2.0 (rev 2), step 3 of 3",
+            ..installed.clone()
+        };
         vec![
+            ("step", Self::new(&second)),
+            ("plan-stopped", Self::new(&stopped)),
+            ("plan-finished", Self::new(&all_done)),
             ("nothing", Self::nothing()),
             ("fetching", Self::new(&running)),
             ("switching-over", Self::new(&switching)),

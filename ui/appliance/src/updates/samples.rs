@@ -5,8 +5,8 @@ use std::time::Duration;
 use model::{AttemptId, PackageKind, Release, SessionKind, Timestamp};
 
 use super::{
-    Blocked, CardFacts, CardStatus, Finding, FindingLevel, ImpactFacts, Installed, Level, LogEntry,
-    PlanStep, RunningSession, UpdatesFacts,
+    Blocked, CardFacts, CardStatus, Estimate, Finding, FindingLevel, ImpactFacts, Installed, Level,
+    LogEntry, PlanStep, RunningSession, UpdatesFacts,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_290_282);
@@ -30,7 +30,24 @@ pub(super) fn card(kind: PackageKind, minor: u64) -> CardFacts {
         size: 28_400_000,
         requires: if kind == PackageKind::Site { vec!["base >=1.1".into()] } else { vec![] },
         status: CardStatus::Installable,
+        way: 0,
     }
+}
+
+/// Three packages that lead to the newest site.
+pub(super) fn plan_of_three() -> Vec<(CardFacts, String)> {
+    let (base, mut middle, mut last) =
+        (card(PackageKind::Base, 2), card(PackageKind::Site, 1), card(PackageKind::Site, 2));
+    let waits = |missing: &str, text: &str| {
+        CardStatus::Blocked(Blocked { missing: missing.into(), by: None, text: text.into() })
+    };
+    middle.status = waits("base >=1.2", "Site 1.1.0 (rev 2) needs base >=1.2.");
+    last.status = waits("a step through 1.1", "Site 1.2.0 (rev 2) must be reached through 1.1.");
+    vec![
+        (base, "Install base 1.2.0 (rev 2), which site 1.1.0 (rev 2) needs.".into()),
+        (middle, "Install site 1.1.0 (rev 2), which site 1.2.0 (rev 2) needs.".into()),
+        (last, "Install site 1.2.0 (rev 2).".into()),
+    ]
 }
 
 pub(super) fn updates() -> UpdatesFacts {
@@ -43,6 +60,7 @@ pub(super) fn updates() -> UpdatesFacts {
                Install base software 1.1.0 (rev 2) first."
             .into(),
     });
+    site.way = 2;
     let mut license = card(PackageKind::License, 0);
     license.expires = Some(Timestamp::from_secs(1_790_000_000));
     license.licenses = Some(1);
@@ -87,8 +105,8 @@ pub(super) fn impact(kind: PackageKind) -> ImpactFacts {
             session("ada", "db-01", SessionKind::Shell, 4000),
             session("grace", "pump-controller-7", SessionKind::Command, 12),
         ],
-        duration: Duration::from_secs(75),
-        stall: Duration::from_millis(250),
+        duration: Estimate { length: Duration::from_secs(75), past: 3 },
+        stall: Estimate { length: Duration::from_millis(120), past: 1 },
         disk_free: 41_300_000_000,
         disk_needed: 96_000_000,
         findings: vec![
@@ -109,6 +127,8 @@ pub(super) fn impact(kind: PackageKind) -> ImpactFacts {
 
 pub(super) fn impact_refused() -> ImpactFacts {
     let mut facts = impact(PackageKind::Site);
+    facts.duration = Estimate { length: Duration::from_millis(3_400), past: 0 };
+    facts.stall = Estimate { length: Duration::from_millis(242), past: 0 };
     facts.disk_free = 12_000_000;
     facts.findings.push(Finding {
         level: FindingLevel::Refusal,

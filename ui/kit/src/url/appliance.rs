@@ -25,10 +25,12 @@ super::urls! {
     Updates = "/appliance/updates";
     /// Check for Updates; POST.
     Check = "/appliance/updates/check";
-    /// Install This Update; GET with `target` asks, POST with the field `target` does it.
+    /// Install This Update, with what it needs first; GET with `target` asks, POST with the field `target` does it.
     Install(target: String) = "/appliance/updates/install" ? target;
     /// Lets a version that was put back be offered again; POST with the field `target`.
     Retry = "/appliance/updates/retry";
+    /// Installs the newest of everything; GET asks, POST does it.
+    InstallAll = "/appliance/updates/install-all";
     /// Roll Back; GET with `kind` asks, POST with the field `kind` does it.
     RollBack(kind: PackageKind) = "/appliance/updates/rollback" ? kind;
     /// How far the install is that runs, or how the last one ended.

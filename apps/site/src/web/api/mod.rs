@@ -8,6 +8,7 @@
 //! | `POST logout` | `{}`; ends the token, or the console's registration inside its link |
 //! | `POST password` `{ old, new }` | `{}`; every token of the account ends |
 //! | `GET account`, `GET about` | who asks; what serves |
+//! | `GET license` | `{ license, state }`: what the site is licensed for, `null` where no license is known |
 //! | `GET users`, `POST users` `{ name, display_name, admin }` | accounts; the new one with its first password |
 //! | `POST users/{id}/disable`, `…/enable`, `…/reset` | the account; after a reset with its first password |
 //! | `GET jump-clients`, `GET jump-clients/{id or name}` | Jump Clients with state, version, revision, place in the upgrade queue |
@@ -28,6 +29,7 @@ mod audit;
 mod consoles;
 mod health;
 mod jump_clients;
+mod license;
 mod member;
 mod recordings;
 mod sessions;
@@ -54,6 +56,7 @@ pub fn routes() -> Router<WebState> {
         .route("/password", post(accounts::password))
         .route("/account", get(accounts::own))
         .route("/about", get(about::about))
+        .route("/license", get(license::license))
         .route("/users", get(accounts::list).post(accounts::add))
         .route("/users/{id}/disable", post(accounts::disable))
         .route("/users/{id}/enable", post(accounts::enable))

@@ -1,7 +1,9 @@
 use axum::response::Response;
-use ui_site::{About, AboutFacts, Tab};
+use release::LicenseState;
+use ui_site::{About, AboutFacts, LicenseFacts, Tab};
 
 use super::Member;
+use crate::web::license;
 
 pub async fn show(member: Member) -> Response {
     let state = member.state();
@@ -10,6 +12,12 @@ pub async fn show(member: Member) -> Response {
         release: state.release.clone(),
         site: state.site,
         identity: state.identity,
+        license: license::standing(state).map(|(found, state)| LicenseFacts {
+            users: found.license.users,
+            endpoints: found.license.endpoints,
+            expires: found.license.expires,
+            holds: state == LicenseState::Valid,
+        }),
     });
     member.page(Tab::About, &page)
 }

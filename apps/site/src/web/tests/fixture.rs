@@ -117,6 +117,7 @@ impl Site {
             hostname: String::new(),
             base_socket: at("base.sock"),
             mirror: at("mirror"),
+            license: Some(at("license.json")),
             package: at("package"),
             recordings: at("recordings"),
         })

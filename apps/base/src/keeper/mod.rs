@@ -3,6 +3,9 @@
 //! It starts the base from `current/base` and starts it again when it dies or falls silent.
 //! A base that is on trial is not in `current/base` yet, so a new base that crashes or hangs is followed by the old
 //! one without any decision here. Generations of the site outlive a base: they become children of the keeper.
+//! Once another base is committed, the keeper becomes the keeper of that version ([`succession`]).
+
+mod succession;
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -31,16 +34,45 @@ pub const LAST_EXIT: &str = "SLUIS_LAST_EXIT";
 /// The pid of the keeper.
 pub const KEEPER_PID: &str = "SLUIS_KEEPER_PID";
 
+pub use succession::PROTOCOL;
+
+/// What a keeper holds for as long as the appliance runs.
+struct Kept {
+    config: Config,
+    /// The sockets that outlive every base.
+    sockets: Sockets,
+    /// Held so that no second keeper runs.
+    lock: OwnedFd,
+    /// The base that the keeper before this one started, when it was this very process.
+    base: Option<Process>,
+}
+
 pub fn run(paths: &Paths) -> anyhow::Result<ExitCode> {
-    let config = Config::load(paths)?;
-    become_current(paths);
-    let _lock = lock(paths)?;
+    let Some(held) = succession::take()? else {
+        let config = Config::load(paths)?;
+        become_current(paths);
+        let lock = lock(paths)?.into();
+        return block_on(paths, async |signals| {
+            let sockets = open(paths, &config, take_over(paths).await?)?;
+            keep(paths, Kept { config, sockets, lock, base: None }, signals).await
+        });
+    };
+    host::failpoint("keeper-after-exec")?;
+    block_on(paths, async |signals| match held.ready(paths) {
+        Ok(kept) => keep(paths, kept, signals).await,
+        // Nothing is lost yet: the program before takes everything back.
+        Err((held, error)) => Err(held.give_back(paths, &error)),
+    })
+}
+
+fn block_on(
+    paths: &Paths,
+    work: impl AsyncFnOnce(Signals) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
     host::adopt_orphans().context("the keeper cannot adopt processes")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let sockets = open(paths, &config, take_over(paths).await?)?;
-        keep(paths, &config, &sockets).await
-    })
+    tracing::debug!(data = %paths.data.display(), "Keeper runs");
+    runtime.block_on(async { work(Signals::new()?).await })
 }
 
 /// Runs the keeper from the slot that runs, so that it is as new as the base when the appliance starts.
@@ -72,6 +104,9 @@ fn lock(paths: &Paths) -> anyhow::Result<File> {
 
 /// The sockets that outlive every base, by name.
 type Sockets = Vec<(&'static str, OwnedFd)>;
+
+/// The names that a socket may have.
+const NAMES: [&str; 2] = ["https", "base"];
 
 /// Takes the sockets that a killed keeper left with its base or with generations, and ends that base.
 ///
@@ -134,18 +169,18 @@ fn listen(paths: &Paths, address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-async fn keep(paths: &Paths, config: &Config, sockets: &Sockets) -> anyhow::Result<ExitCode> {
+async fn keep(paths: &Paths, mut kept: Kept, mut signals: Signals) -> anyhow::Result<ExitCode> {
     let watchdog = NotifySocket::from_fd(NotifySocket::bind(&paths.keeper_socket())?)?;
-    let mut signals = Signals::new()?;
     let mut crashes = 0;
     let mut last_exit = String::new();
     loop {
-        let program = program(paths, crashes);
         let started = Instant::now();
-        let base = start(paths, &program, sockets, &last_exit)?;
-        tracing::info!(pid = base.pid(), program = %program.display(), "Base started");
-        let silence = Duration::from_secs(config.limits.watchdog_s);
-        let how = watch(&base, &watchdog, &mut signals, silence).await;
+        let base = match kept.base.take() {
+            Some(base) => base,
+            None => start(paths, &program(paths, crashes), &kept.sockets, &last_exit)?,
+        };
+        let silence = Duration::from_secs(kept.config.limits.watchdog_s);
+        let how = watch(paths, &kept, &base, &watchdog, &mut signals, silence).await;
         let ended = match how {
             Over::Asked => {
                 base.terminate();
@@ -204,6 +239,7 @@ fn start(
         ],
         sockets: sockets.iter().map(|(name, fd)| (*name, fd.as_fd())).collect(),
     })?;
+    tracing::info!(pid, program = %program.display(), "Base started");
     Ok(Process::open(pid)?)
 }
 
@@ -224,22 +260,55 @@ struct Signals {
 }
 
 impl Signals {
+    /// Hears them from now on, and those that came while one program became another.
     fn new() -> anyhow::Result<Self> {
-        Ok(Self {
+        let signals = Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             child: signal(SignalKind::child())?,
-        })
+        };
+        release_signals();
+        Ok(signals)
+    }
+
+    /// Lets what is asked of the keeper from now on wait for the program that it becomes; answers whether it was asked
+    /// to end before that.
+    async fn hold(&mut self) -> bool {
+        if let Err(error) = host::hold_signals(true) {
+            tracing::warn!(%error, "Signals cannot be held");
+        }
+        // One turn of the runtime, which hears what arrived before they were held.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let asked = tokio::select! {
+            biased;
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            () = std::future::ready(()) => false,
+        };
+        if asked {
+            release_signals();
+        }
+        asked
+    }
+}
+
+/// Hears again what is asked of the keeper.
+fn release_signals() {
+    if let Err(error) = host::hold_signals(false) {
+        tracing::warn!(%error, "Signals cannot be released");
     }
 }
 
 async fn watch(
+    paths: &Paths,
+    kept: &Kept,
     base: &Process,
     watchdog: &NotifySocket,
     signals: &mut Signals,
     silence: Duration,
 ) -> Over {
     let mut heard = Instant::now();
+    let mut succession = succession::Succession::default();
     loop {
         tokio::select! {
             ended = base.ended() => return Over::Ended(ended),
@@ -249,7 +318,16 @@ async fn watch(
                 return Over::Ended(ended);
             },
             said = watchdog.next() => match said {
-                Ok(said) if said.contains(&Message::Watchdog) => heard = Instant::now(),
+                Ok(said) if said.contains(&Message::Watchdog) => {
+                    heard = Instant::now();
+                    if let Some(next) = succession.next(paths).await {
+                        if signals.hold().await {
+                            return Over::Asked;
+                        }
+                        succession::enter(&next, paths, kept, base);
+                        release_signals();
+                    }
+                }
                 _ => {}
             },
             () = tokio::time::sleep_until((heard + silence).into()) => return Over::Silent,
