@@ -53,10 +53,10 @@ async fn enrol(
         release,
     };
     let agent = site.store.agents().enrol(enrolment, now()).await.map_err(|error| {
-        match error.is_passing() {
-            true => failed(error),
-            false => Refused::new(RefusedCode::NotEnrolled, error.to_string()),
+        if error.is_passing() {
+            return failed(error);
         }
+        Refused::new(RefusedCode::NotEnrolled, error.to_string())
     })?;
     tracing::info!(agent = %agent.id, name = agent.name, "Jump Client enrolled");
     Ok(agent)
