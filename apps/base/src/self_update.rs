@@ -10,6 +10,7 @@ use install::{Fault, PackageRef};
 use release::Sha256;
 
 use crate::base::Shared;
+use crate::effects::site::last_words;
 use crate::keeper::LAST_EXIT;
 
 /// How long requests under way may take when the base makes room for the next one.
@@ -74,8 +75,8 @@ pub async fn prove(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
     match output {
         Ok(Ok(output)) if output.status.success() => Ok(()),
         Ok(Ok(output)) => {
-            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(bad(format!("{}: {words}", output.status)))
+            let words = String::from_utf8_lossy(&output.stderr);
+            Err(bad(format!("{}: {}", output.status, last_words(&words))))
         }
         Ok(Err(error)) => Err(bad(error.to_string())),
         Err(_) => Err(bad("it did nothing for 10 s".into())),

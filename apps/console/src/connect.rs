@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::time::Duration;
 
 use link::{ClientKind, Current, Dialer, Event, Keeper, LinkError};
@@ -8,8 +9,12 @@ use crate::exit::Problem;
 use crate::profile::{Profile, Site};
 use crate::{update, version};
 
-/// How long a first connection is tried: a site that restarts is back well before.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a first connection is tried: a site that restarts is back well before, and a new version that
+/// hangs is noticed and taken back.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// After so long it is said what is waited for.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A link to the site, kept up.
 pub struct Connection {
@@ -41,7 +46,13 @@ pub async fn connect_to(
 ) -> Result<Connection, Problem> {
     let mut keeper = Keeper::start(dialer(profile, address, pinned)?);
     let newest = keeper.newest();
-    let first = tokio::time::timeout(PATIENCE, first_link(&mut keeper)).await;
+    let first = tokio::time::timeout(PATIENCE, async {
+        tokio::select! {
+            first = first_link(&mut keeper) => first,
+            never = say_that_it_waits(address) => match never {},
+        }
+    });
+    let first = first.await;
     let first = match first {
         Ok(Ok(first)) => first,
         Ok(Err(problem)) => return Err(problem),
@@ -52,6 +63,12 @@ pub async fn connect_to(
     };
     let events = tokio::spawn(async move { while keeper.next().await.is_some() {} });
     Ok(Connection { newest, first, _events: events })
+}
+
+async fn say_that_it_waits(address: &str) -> Infallible {
+    tokio::time::sleep(QUIET).await;
+    eprintln!("sluis: {address} does not answer yet; still trying …");
+    std::future::pending().await
 }
 
 async fn first_link(keeper: &mut Keeper) -> Result<Current, Problem> {

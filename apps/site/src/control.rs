@@ -80,11 +80,13 @@ async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
         .collect();
     Json(json!({
         "generation": site.settings.generation,
+        "identity": site.identity,
         "version": site.settings.release.version,
         "revision": site.settings.release.revision,
         "schema": site.settings.schema,
         "phase": phase,
         "agents_connected": agents,
+        "agents_settled": site.agents_settled(),
         "consoles_connected": consoles,
         "sessions_live": sessions.len(),
         "sessions": sessions,
@@ -162,6 +164,7 @@ async fn start_drain(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>)
 
 /// The version is here to stay: clients may follow.
 async fn committed(State(site): State<Arc<Site>>) -> Json<Value> {
+    site.broker.committed.store(true, Ordering::Release);
     site.upgrades.begin(&site);
     Json(json!({ "upgrades": true }))
 }

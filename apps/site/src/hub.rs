@@ -8,6 +8,7 @@ use std::time::Duration;
 use link::{LinkHandle, Writer};
 use model::{AgentId, OperatorId, PublicKey, Release, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::sessions::AgentLink;
 
@@ -48,7 +49,12 @@ pub struct Entry {
     pub ready_to_move: AtomicBool,
     /// When the last message came.
     pub heard: AtomicU64,
+    /// When it came up.
+    pub since: Instant,
 }
+
+/// A link that is up for so long is one: what breaks at once comes and goes faster.
+const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
 /// All links of this generation.
 pub struct Hub {
@@ -83,6 +89,7 @@ impl Hub {
             control: Mutex::default(),
             ready_to_move: AtomicBool::new(false),
             heard: AtomicU64::new(now.0),
+            since: Instant::now(),
         });
         lock(&self.links).insert(entry.number, entry.clone());
         if let Peer::Agent { id, .. } = entry.peer {
@@ -163,6 +170,11 @@ impl Hub {
 }
 
 impl Entry {
+    /// Whether it has been up for a moment already.
+    pub fn is_settled(&self) -> bool {
+        self.since.elapsed() >= SETTLED_AFTER
+    }
+
     /// Sends a control message, if the client has opened its control stream.
     pub async fn tell(&self, message: impl Into<session::Message>) -> bool {
         let writer = lock(&self.control).clone();

@@ -186,6 +186,7 @@ async fn be_operator(console: &Dialed, endpoint: AgentId) -> Result<SessionId> {
         rows: 24,
         term: "dumb".to_owned(),
         terminal: true,
+        session: None,
     };
     writer.message(ask).await?;
     let session = match reader.message().await.context("no answer to opening a session")? {

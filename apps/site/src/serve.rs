@@ -311,13 +311,21 @@ impl Site {
         self.self_test.is_agent(id)
     }
 
-    /// How many real agents and consoles are connected.
+    /// How many agents have a link that holds.
+    pub fn agents_settled(&self) -> usize {
+        self.agents().filter(|entry| entry.is_settled()).count()
+    }
+
+    /// How many agents and consoles are connected.
     pub fn counts(&self) -> (usize, usize) {
-        let (agents, consoles) = self.hub.counts();
-        let synthetic =
-            self.hub.agents().into_iter().filter(
-                |entry| matches!(entry.peer, Peer::Agent { id, .. } if self.is_self_test(id)),
-            );
-        (agents - synthetic.count(), consoles)
+        (self.agents().count(), self.hub.counts().1)
+    }
+
+    /// The connected agents without the self-test's.
+    fn agents(&self) -> impl Iterator<Item = Arc<Entry>> {
+        self.hub
+            .agents()
+            .into_iter()
+            .filter(|entry| matches!(entry.peer, Peer::Agent { id, .. } if !self.is_self_test(id)))
     }
 }

@@ -26,10 +26,10 @@ pub use hello::{
 };
 pub use inbox::{Gap, Inbox};
 pub use message::{
-    AgentStatus, Bye, Close, ControlStream, EndOfInput, Exit, Finished, Message, MessageError,
-    Migrate, MigrateReady, Moved, OpenApi, OpenSession, Opened, Ping, Pong, Refused, RefusedCode,
-    Resize, Resume, SendFrom, Signal, SignalTaken, StartSession, Uninstalled, UpgradeAvailable,
-    Welcome,
+    AgentStatus, Bye, ChosenId, Close, ControlStream, EndOfInput, Exit, Finished, Message,
+    MessageError, Migrate, MigrateReady, Moved, OpenApi, OpenSession, Opened, Ping, Pong, Refused,
+    RefusedCode, Resize, Resume, SendFrom, Signal, SignalTaken, StartSession, Uninstalled,
+    UpgradeAvailable, Welcome,
 };
 pub use outbox::{Chunk, Outbox, OutboxError, Snapshot};
 pub use sign::{BadSeed, SigningKey, verify};

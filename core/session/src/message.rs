@@ -83,6 +83,9 @@ messages! {
         5 term: String,
         /// Run the command on a terminal too.
         6 terminal: bool,
+        /// The id that the session is to have. A console that asks again with the same one, since
+        /// the link broke before it heard an answer, gets the same session and not a second one.
+        7 session: Option<ChosenId>,
     }
     /// Site → agent, first on its stream: start what a session needs.
     2 StartSession {
@@ -268,6 +271,8 @@ pub enum RefusedCode {
     Busy = 10,
     /// The agent's enrolment token is not valid, or its identity is not known.
     NotEnrolled = 11,
+    /// The agent runs that session already, and resumes it by itself.
+    RunsAlready = 12,
 }
 
 impl RefusedCode {
@@ -285,6 +290,7 @@ impl RefusedCode {
             9 => Self::Failed,
             10 => Self::Busy,
             11 => Self::NotEnrolled,
+            12 => Self::RunsAlready,
             _ => Self::Other,
         }
     }
@@ -299,6 +305,26 @@ impl Refused {
     /// Why, for programs.
     pub const fn reason(&self) -> RefusedCode {
         RefusedCode::from_number(self.code)
+    }
+}
+
+/// The id of a session as a console chooses it, drawn at random; on the wire like any other id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChosenId(pub SessionId);
+
+impl<C> Encode<C> for ChosenId {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        id::encode(&self.0, encoder, context)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for ChosenId {
+    fn decode(decoder: &mut Decoder<'b>, context: &mut C) -> Result<Self, CborError> {
+        id::decode(decoder, context).map(Self)
     }
 }
 

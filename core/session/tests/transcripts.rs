@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use bytes::{Bytes, BytesMut};
 use model::{AgentId, OperatorId, PublicKey, SessionId, Timestamp};
 use sluis_core_session::{
-    AgentStatus, Bye, Channel, ClientHello, Close, ControlStream, EndOfInput, Exit, Finished,
-    Frame, Message, Migrate, MigrateReady, Moved, OpenApi, OpenSession, Opened, Ping, Pong,
-    Refused, RefusedCode, Resize, Resume, SendFrom, Signal, SignalTaken, SigningKey, SiteHello,
-    StartSession, Ticket, Uninstalled, UpgradeAvailable, Welcome, decode, encode_ack, encode_data,
-    encode_message,
+    AgentStatus, Bye, Channel, ChosenId, ClientHello, Close, ControlStream, EndOfInput, Exit,
+    Finished, Frame, Message, Migrate, MigrateReady, Moved, OpenApi, OpenSession, Opened, Ping,
+    Pong, Refused, RefusedCode, Resize, Resume, SendFrom, Signal, SignalTaken, SigningKey,
+    SiteHello, StartSession, Ticket, Uninstalled, UpgradeAvailable, Welcome, decode, encode_ack,
+    encode_data, encode_message,
 };
 
 const EXPORTER: [u8; 32] = [0xee; 32];
@@ -219,6 +219,7 @@ fn open_session() -> OpenSession {
         rows: 24,
         term: "xterm".into(),
         terminal: false,
+        session: Some(ChosenId(session_id())),
     }
 }
 
@@ -422,6 +423,7 @@ fn a_session() {
     t.message("console → site", Finished {});
     t.note("\nThe recording is whole and ended.");
     t.message("site → agent", Finished {});
+    t.message("site → console", Finished {});
     story(t, &["input 0 5", "output 0 5"]);
 }
 

@@ -117,6 +117,7 @@ fn links_that_break_the_rules_end_alone() {
             rows: 24,
             term: "dumb".into(),
             terminal: false,
+            session: None,
         };
         writer.message(ask).await.expect("written");
         let answer = reader.message().await.expect("an answer");

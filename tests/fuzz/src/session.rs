@@ -146,7 +146,7 @@ pub mod seeds {
     //! Good bytes.
 
     use model::{AgentId, OperatorId, SessionId};
-    use session::{AgentStatus, Exit, Message, OpenSession, Ping, Resume};
+    use session::{AgentStatus, ChosenId, Exit, Message, OpenSession, Ping, Resume};
 
     use super::{Channel, ClientHello, PublicKey, SiteHello, Ticket, Timestamp, key};
 
@@ -160,6 +160,7 @@ pub mod seeds {
                 rows: 24,
                 term: "xterm-256color".into(),
                 terminal: true,
+                session: Some(ChosenId(SessionId::from_bytes([7; 16]))),
             }
             .into(),
             Resume {

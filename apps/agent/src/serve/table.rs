@@ -67,9 +67,9 @@ impl Table {
         };
         let process = match self.begin(&start) {
             Ok(process) => process,
-            Err(reason) => {
+            Err((code, reason)) => {
                 tracing::warn!(session = %start.session, operator = start.operator, reason, "Session refused");
-                let _ = writer.message(Refused::new(RefusedCode::Failed, reason)).await;
+                let _ = writer.message(Refused::new(code, reason)).await;
                 writer.close().await;
                 return;
             }
@@ -98,12 +98,14 @@ impl Table {
         tokio::time::timeout(THAW_LIMIT, thawed).await.ok()
     }
 
-    fn begin(&self, start: &StartSession) -> Result<Process, String> {
-        if self.sessions().len() >= SESSIONS_MAX {
-            return Err(format!("{SESSIONS_MAX} sessions run on this endpoint already"));
-        }
+    fn begin(&self, start: &StartSession) -> Result<Process, (RefusedCode, String)> {
         if self.sessions().contains_key(&start.session) {
-            return Err("this session runs already".to_owned());
+            let text = "this session runs already; it resumes by itself";
+            return Err((RefusedCode::RunsAlready, text.to_owned()));
+        }
+        if self.sessions().len() >= SESSIONS_MAX {
+            let text = format!("{SESSIONS_MAX} sessions run on this endpoint already");
+            return Err((RefusedCode::Failed, text));
         }
         let size = Size { columns: start.columns.max(1), rows: start.rows.max(1) };
         let terminal = start.terminal.then(|| Terminal { term: start.term.clone(), size });
@@ -115,7 +117,7 @@ impl Table {
         let command = Command { run, terminal, env, dir: None };
         Process::start(&command).map_err(|error| {
             let source = std::error::Error::source(&error).map(|s| format!(": {s}"));
-            format!("{error}{}", source.unwrap_or_default())
+            (RefusedCode::Failed, format!("{error}{}", source.unwrap_or_default()))
         })
     }
 

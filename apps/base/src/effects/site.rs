@@ -67,9 +67,11 @@ pub async fn expand(base: &Shared, package: &VerifiedPackage) -> Result<(), Faul
     }
 }
 
-/// Why a program gave up: what follows its last `Error:`, or the end of what it said, on one line.
-fn last_words(said: &str) -> String {
+/// Why a program gave up: what follows its last `Error:`, or the end of what it said, on one line. A
+/// backtrace behind it is left to the log.
+pub fn last_words(said: &str) -> String {
     let why = said.rsplit_once("Error: ").map_or(said, |(_, why)| why);
+    let why = why.split_once("Stack backtrace:").map_or(why, |(why, _)| why);
     let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
     let left_out = line.chars().count().saturating_sub(WORDS_MAX);
     line.chars().skip(left_out).collect()
@@ -81,8 +83,18 @@ pub async fn prove(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
     let generation = candidate(base, package)?;
     tokio::select! {
         proven = examine(base, package, &generation) => proven,
-        harm = harm::done(base, &generation) => Err(Fault::package(format!("{package} {harm}"), REMEDY)),
+        harm = harm::done(base, &generation) => {
+            let harm = ended(&generation, harm).await;
+            Err(Fault::package(format!("{package} {harm}"), REMEDY))
+        }
     }
+}
+
+/// Ends a generation on the spot; answers why, as it came. It gets no time to hand over: meanwhile it would take
+/// what the other version needs, and its sessions resume there anyway.
+async fn ended(generation: &Generation, harm: String) -> String {
+    generation.kill().await;
+    harm
 }
 
 async fn examine(
@@ -104,12 +116,37 @@ async fn examine(
     }
     base.installer.say(format!("{package} is ready; looking at its health."), 0.5);
     generation.health().await.map_err(|why| bad(format!("is not healthy: {why}")))?;
+    same_identity(base, generation).await.map_err(bad)?;
     base.installer.say("Running a session from end to end.", 0.7);
     let tested = tokio::select! {
         tested = generation.selftest(self::left(base)) => tested,
         death = generation.dead() => Err(format!("it died: {death}")),
     };
     tested.map_err(|why| bad(format!("does not carry a session: {why}")))
+}
+
+/// Clients refuse a site whose identity is another than the one they know, so such a version must not
+/// serve for a moment.
+async fn same_identity(base: &Shared, new: &Generation) -> Result<(), String> {
+    let Some(serving) = base.fleet.active().filter(|active| active.number != new.number) else {
+        return Ok(());
+    };
+    let asked = tokio::join!(serving.status(), new.status());
+    // One that does not answer, or is too old to say it, cannot be compared.
+    let (Ok(old), Ok(new)) = asked else { return Ok(()) };
+    match (old.identity, new.identity) {
+        (Some(known), Some(found)) if known != found => Err(format!(
+            "has another identity than the site that serves ({}… instead of {}…), and no client would trust it",
+            start_of(&found),
+            start_of(&known),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Enough of an identity to tell it from another.
+fn start_of(identity: &str) -> String {
+    identity.chars().take(16).collect()
 }
 
 /// The generation on trial: the newest of that slot that is newer than what serves, started when there is none.
@@ -202,8 +239,8 @@ pub async fn watch(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
         let look = async {
             new.health().await.map_err(|why| format!("it is not healthy: {why}"))?;
             let status = new.status().await.map_err(|error| error.to_string())?;
-            if status.agents_connected < enough {
-                let back = status.agents_connected;
+            let back = status.agents_settled.unwrap_or(status.agents_connected);
+            if back < enough {
                 return Err(format!(
                     "{back} of {agents} clients are back, and {enough} are needed"
                 ));
@@ -217,7 +254,7 @@ pub async fn watch(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
         let looked = tokio::select! {
             looked = tokio::time::timeout_at(deadline.into(), look) => looked,
             death = new.dead() => return Err(bad(format!("died while it served: {death}"))),
-            harm = harm::done(base, &new) => return Err(bad(harm)),
+            harm = harm::done(base, &new) => return Err(bad(ended(&new, harm).await)),
             silence = &mut silence => return Err(bad(silence)),
         };
         match looked {
@@ -243,7 +280,7 @@ pub async fn watch(base: &Shared, package: &PackageRef) -> Result<(), Fault> {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             death = new.dead() => return Err(bad(format!("died while it served: {death}"))),
-            harm = harm::done(base, &new) => return Err(bad(harm)),
+            harm = harm::done(base, &new) => return Err(bad(ended(&new, harm).await)),
             silence = &mut silence => return Err(bad(silence)),
         }
     }
@@ -350,6 +387,7 @@ mod tests {
     fn the_last_words_are_the_reason_without_the_log_before_it() {
         let said = "INFO Database expanded\nError: no room\n\nCaused by:\n    the disk is full\n";
         assert_eq!(last_words(said), "no room Caused by: the disk is full");
+        assert_eq!(last_words("Error: no room\n\nStack backtrace:\n   0: main\n"), "no room");
         assert_eq!(last_words("Aborted"), "Aborted");
         assert_eq!(last_words(&"x".repeat(WORDS_MAX + 5)).len(), WORDS_MAX);
     }

@@ -38,10 +38,14 @@ impl Said {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Status {
+    /// The identity that clients know the site by, as 64 hexadecimal digits.
+    pub identity: Option<String>,
     /// `standby`, `active`, `draining` or `drained`.
     pub phase: String,
     /// Agents with a link to it.
     pub agents_connected: u64,
+    /// Those of them whose link has been up for a moment; `None` from a version that does not say it.
+    pub agents_settled: Option<u64>,
     /// Consoles with a link to it.
     pub consoles_connected: u64,
     /// Sessions it carries.

@@ -1,5 +1,6 @@
 //! The legs of a session at the operator's end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use link::{Current, LinkError, Reader, Received, Writer, newer_link};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::QUIET;
 use super::state::State;
+use super::{QUIET, say};
 use crate::exit::Problem;
 use crate::stdio::Screen;
 
@@ -20,8 +21,9 @@ const ACK_EVERY: u64 = 128 * 1024;
 /// And how long after it was shown, at the latest.
 const ACK_AFTER: Duration = Duration::from_millis(100);
 
-/// How long the last word may take to go out.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+/// How long the site may take to end the recording when everything is shown: longer than a new version
+/// that hangs is let serve. Who does not want to wait interrupts; the site then waits for this console.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(20);
 
 /// How soon a signal that nobody took is sent again on the same leg.
 const SIGNAL_AGAIN: Duration = Duration::from_secs(2);
@@ -30,8 +32,8 @@ const SIGNAL_AGAIN: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(200);
 
 enum End {
-    /// Everything arrived.
-    Over(Exit),
+    /// Everything arrived; whether the site has heard so.
+    Over { exit: Exit, heard: bool },
     /// Resume on a link newer than this one.
     Resume { after: u64 },
     /// It cannot go on.
@@ -63,7 +65,14 @@ pub async fn keep(
             }
         };
         match end {
-            End::Over(exit) => return Ok(exit),
+            End::Over { exit, heard } => {
+                if !heard {
+                    let said_again = say_goodbye_again(&state, &mut newest);
+                    // The exit counts all the same.
+                    let _ = tokio::time::timeout(GOODBYE_LIMIT, said_again).await;
+                }
+                return Ok(exit);
+            }
             End::Lost(problem) => return Err(problem),
             End::Resume { after: used } => after = used,
         }
@@ -94,11 +103,6 @@ async fn next_link(
     }
 }
 
-/// A line of our own between the session's; carriage returns because the terminal may be raw.
-fn say(text: &str) {
-    eprint!("\r\n[sluis: {text}]\r\n");
-}
-
 async fn resume(state: &State, current: &Current) -> Result<(Reader, Writer), LinkError> {
     let (reader, writer) = current.handle.open().await?.split();
     writer.message(state.resume()).await?;
@@ -115,22 +119,64 @@ async fn run(
 ) -> End {
     let (go, told) = watch::channel(u64::from(new));
     let sending = tokio::spawn(send(state.clone(), writer.clone(), told));
-    let end = receive(state, screen, &mut reader, &writer, link, &go).await;
+    let mut end = receive(state, screen, &mut reader, &writer, link, &go).await;
     sending.abort();
-    if matches!(end, End::Over(_)) {
-        goodbye(state, &mut reader, &writer).await;
+    if let End::Over { heard, .. } = &mut end {
+        *heard = goodbye(state, &mut reader, &writer).await;
     }
     writer.close().await;
     end
 }
 
-async fn goodbye(state: &State, reader: &mut Reader, writer: &Writer) {
+/// Says that everything has been shown; answers whether the site has understood.
+async fn goodbye(state: &State, reader: &mut Reader, writer: &Writer) -> bool {
     let received = state.inner().inbox.received();
     let _ = writer.ack(received).await;
-    if writer.message(Finished {}).await.is_ok() {
-        // The site closes the stream when it has understood.
-        let closed = async { while let Ok(Some(_)) = reader.next().await {} };
-        let _ = tokio::time::timeout(GOODBYE_LIMIT, closed).await;
+    if writer.message(Finished {}).await.is_err() {
+        return false;
+    }
+    let answer = async {
+        loop {
+            match reader.next().await {
+                Ok(Some(Received { frame: Frame::Message(message), .. })) => match message {
+                    Message::Finished(_) => return true,
+                    // The recording has ended already.
+                    Message::Refused(refused) => {
+                        return refused.reason() == RefusedCode::UnknownSession;
+                    }
+                    _ => {}
+                },
+                Ok(Some(_)) => {}
+                // A stream ends with its link as well.
+                Ok(None) | Err(_) => return false,
+            }
+        }
+    };
+    let understood = tokio::time::timeout(GOODBYE_LIMIT, async {
+        tokio::select! {
+            understood = answer => understood,
+            never = say_that_it_waits() => match never {},
+        }
+    });
+    understood.await.unwrap_or(true)
+}
+
+async fn say_that_it_waits() -> Infallible {
+    tokio::time::sleep(QUIET).await;
+    say("the session is over; waiting for the site to finish its recording …");
+    std::future::pending().await
+}
+
+/// The site, or a generation of it, died before it could end the recording.
+async fn say_goodbye_again(state: &State, newest: &mut watch::Receiver<Option<Current>>) {
+    loop {
+        let Some(current) = newer_link(newest, 0).await else { return };
+        if let Ok((mut reader, writer)) = resume(state, &current).await
+            && goodbye(state, &mut reader, &writer).await
+        {
+            return;
+        }
+        tokio::time::sleep(RETRY).await;
     }
 }
 
@@ -189,7 +235,7 @@ async fn receive(
         }
         let shown = state.inner().inbox.received();
         if let Some(exit) = exit.take_if(|exit| exit.offset <= shown) {
-            return End::Over(exit);
+            return End::Over { exit, heard: false };
         }
         if shown - acked >= ACK_EVERY {
             acked = shown;

@@ -4,13 +4,15 @@ mod input;
 mod leg;
 mod state;
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::session::{Exit, Message, OpenSession, Opened, RefusedCode};
+use ::session::{ChosenId, Exit, Message, OpenSession, Opened, RefusedCode};
 use anyhow::anyhow;
 use link::{Current, Reader, Writer, newer_link};
+use model::SessionId;
 use tokio::sync::watch;
 
 use crate::connect::{self, Connection};
@@ -20,7 +22,8 @@ use crate::profile::Profile;
 use state::State;
 
 /// How long opening a session is tried again while the site hands over.
-const OPEN_PATIENCE: Duration = Duration::from_secs(15);
+/// Longer than a version of the site that fails its trial serves.
+const OPEN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A break that lasts longer is said on the screen.
 pub const QUIET: Duration = Duration::from_secs(2);
@@ -42,8 +45,12 @@ pub async fn run(
         rows,
         term: std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned()),
         terminal,
+        session: Some(ChosenId(SessionId(uuid::Uuid::now_v7()))),
     };
-    let (opened, reader, writer, link) = open(&connection, ask).await?;
+    let (opened, reader, writer, link) = tokio::select! {
+        opened = open(&connection, ask) => opened?,
+        never = say_that_it_waits() => match never {},
+    };
     let raw = if on_terminal { os::RawTerminal::enter() } else { None };
     let state = Arc::new(State::new(opened));
     input::start(state.clone(), on_terminal);
@@ -57,6 +64,18 @@ pub fn command_line(words: &[String]) -> String {
     words.join(" ")
 }
 
+/// Says what the screen is empty for when opening takes long.
+async fn say_that_it_waits() -> Infallible {
+    tokio::time::sleep(QUIET).await;
+    say("the site has not opened the session yet; still trying …");
+    std::future::pending().await
+}
+
+/// A line of our own between the session's; carriage returns because the terminal may be raw.
+fn say(text: &str) {
+    eprint!("\r\n[sluis: {text}]\r\n");
+}
+
 async fn open(
     connection: &Connection,
     ask: OpenSession,
@@ -67,8 +86,9 @@ async fn open(
     loop {
         let link = tokio::time::timeout_at(deadline, newer_link(&mut newest, after)).await;
         let Ok(Some(current)) = link else {
-            let text = "the site went away while the session was being opened";
-            return Err(Problem::new(text, "try again in a moment"));
+            let text =
+                "the site went away while the session was being opened; it may have been opened";
+            return Err(Problem::new(text, "look at `sluis sessions`, then try again"));
         };
         match open_on(&current, &ask).await {
             Ok((opened, reader, writer)) => return Ok((opened, reader, writer, current.number)),

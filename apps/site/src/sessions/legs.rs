@@ -189,6 +189,7 @@ async fn try_finish(broker: &Arc<Broker>, session: &Arc<Session>) {
         let _ = agent.writer.message(Finished {}).await;
     }
     if let Some(console) = console {
+        let _ = console.writer.message(Finished {}).await;
         console.writer.close().await;
         console.stop.cancel();
     }
@@ -208,6 +209,7 @@ impl Broker {
         self.finish(session, &exit).await;
         if let Some(console) = console {
             let _ = console.writer.message(exit.clone()).await;
+            let _ = console.writer.message(Finished {}).await;
         }
         if let Some(agent) = agent {
             let _ = agent.writer.message(session::Close {}).await;

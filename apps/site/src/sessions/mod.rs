@@ -6,6 +6,7 @@
 
 mod broker;
 mod legs;
+mod opening;
 mod reaper;
 mod rows;
 mod session;

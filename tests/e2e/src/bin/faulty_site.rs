@@ -3,15 +3,19 @@
 //! What is not sabotaged is `sluis-site` itself, in this very process. The stories in
 //! `tests/bad_release.rs` package it as `bin/sluis-site`.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{
+    PidfdFlags, PidfdGetfdFlags, Signal, getpid, kill_process, pidfd_getfd, pidfd_open,
+};
 use serde_json::Value;
 use sluis_e2e::control;
 use sqlx::Connection;
@@ -69,7 +73,8 @@ fn sabotage(fault: &str) -> Result<()> {
         "no-certificate" => start_anew("SLUIS_TLS", "/nowhere", Command::new(program)),
         // The health is asked on a Unix socket and the port is inherited: both work without a network.
         "no-session" => start_anew("SLUIS_NETWORK", "none", without_network(&program)),
-        "lose-agents" => forget_identity(),
+        "other-identity" => forget_identity(),
+        "lose-agents" => when(is_active, || lose_agents().unwrap_or_else(|e| panic!("{e:#}"))),
         "eat-disk" => when(is_active, || eat_disk().unwrap_or_else(|error| panic!("{error:#}"))),
         "eat-memory" => when(is_active, eat_memory),
         "crash-in-trial" => when(is_active, || std::process::abort()),
@@ -138,11 +143,51 @@ fn carries_sessions(status: &Value) -> bool {
     is_active(status) && status["sessions_live"].as_u64() >= Some(2)
 }
 
-/// 160 MiB a second, until nothing is left.
+/// Cuts every connection that an agent of this machine makes, and no other.
+fn lose_agents() -> Result<()> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    loop {
+        let agents = ports_of("sluis-agent")?;
+        for descriptor in fs::read_dir("/proc/self/fd")?.flatten() {
+            let Ok(number) = descriptor.file_name().to_string_lossy().parse() else { continue };
+            // What is closed meanwhile, or is no connection, is not meant.
+            let Ok(socket) = pidfd_getfd(&own, number, PidfdGetfdFlags::empty()) else { continue };
+            let stream = TcpStream::from(socket);
+            if stream.peer_addr().is_ok_and(|peer| agents.contains(&peer.port())) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// The TCP ports that programs of that name have connections from.
+fn ports_of(program: &str) -> Result<HashSet<u16>> {
+    let mut sockets = HashSet::new();
+    for process in fs::read_dir("/proc")?.flatten() {
+        let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        if name.trim() != program {
+            continue;
+        }
+        let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { continue };
+        let targets = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        sockets.extend(targets.map(|target| target.to_string_lossy().into_owned()));
+    }
+    // Columns: number, local address, remote address, state, …; the tenth is the socket's number.
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let ports = table.lines().skip(1).filter_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let port = columns.get(1)?.rsplit(':').next()?;
+        sockets.contains(&format!("socket:[{}]", columns.get(9)?)).then_some(port)
+    });
+    Ok(ports.filter_map(|port| u16::from_str_radix(port, 16).ok()).collect())
+}
+
+/// 320 MiB a second, until nothing is left.
 fn eat_disk() -> Result<()> {
     use std::io::Write;
     let mut file = fs::File::create(folder("SLUIS_DATA")?.join("eaten"))?;
-    let block = vec![1; 8 << 20];
+    let block = vec![1; 16 << 20];
     loop {
         file.write_all(&block)?;
         std::thread::sleep(STEP);
