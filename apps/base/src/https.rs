@@ -57,6 +57,9 @@ pub async fn serve(base: Shared, listener: std::net::TcpListener) {
     }
 }
 
+/// How much longer nobody is told to come back later while another version is just taking over.
+const TAKES_OVER: Duration = Duration::from_secs(8);
+
 /// Returns when nobody answers and nobody is going to soon.
 async fn needed(base: &Base) {
     let mut serving = base.fleet.watch_serving();
@@ -70,7 +73,13 @@ async fn needed(base: &Base) {
             return;
         }
         let back = serving.wait_for(Option::is_some);
-        if tokio::time::timeout(patience, back).await.is_err() {
+        if tokio::time::timeout(patience, back).await.is_ok() {
+            continue;
+        }
+        // What an attempt brings up is there in a moment, and until then requests wait.
+        let takes_over = base.installer.state().attempt().is_some();
+        let back = serving.wait_for(Option::is_some);
+        if !takes_over || tokio::time::timeout(TAKES_OVER, back).await.is_err() {
             return;
         }
     }

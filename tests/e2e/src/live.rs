@@ -290,7 +290,13 @@ pub fn check_recordings(appliance: &Appliance, limit: Duration) -> Result<usize>
     for entry in std::fs::read_dir(&folder)?.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == "cast") {
-            check_recording(&folder, &path, deadline)?;
+            check_recording(&folder, &path, deadline).map_err(|error| {
+                let id = path.file_stem().unwrap_or_default().to_string_lossy();
+                let log = appliance.whole_log();
+                let lines: Vec<&str> = log.lines().filter(|line| line.contains(&*id)).collect();
+                let cast = std::fs::read_to_string(&path).unwrap_or_default();
+                error.context(format!("{cast}\n{}", lines.join("\n")))
+            })?;
             checked += 1;
         }
     }

@@ -44,6 +44,7 @@ fn finish(story: &mut Story, rows: &[PutBack]) -> sluis_e2e::live::Noticed {
     noticed
 }
 
+// req: UPD-09
 #[test]
 fn a_site_that_fails_beside_the_old_one_is_noticed_by_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -87,6 +88,7 @@ fn the_pages_say_so(story: &Story, fault: &Fault) {
     assert!(log.contains(fault.reason), "{log}");
 }
 
+// req: UPD-09
 #[test]
 fn a_site_that_fails_while_it_serves_loses_no_session() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -103,6 +105,7 @@ fn a_site_that_fails_while_it_serves_loses_no_session() {
     assert_eq!(noticed.refused, Vec::<String>::new());
 }
 
+// req: UPD-09
 #[test]
 fn a_site_that_eats_the_disk_is_put_back_before_it_is_full() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -208,7 +208,7 @@ impl Broker {
     }
 
     /// Opens the recording for going on; `None` while another process holds it.
-    async fn try_recording(&self, id: SessionId) -> Result<Option<Recorder>, Refused> {
+    pub(super) async fn try_recording(&self, id: SessionId) -> Result<Option<Recorder>, Refused> {
         let dir = self.recordings.clone();
         let resumed = tokio::task::spawn_blocking(move || Recorder::resume(&dir, id)).await;
         match resumed {

@@ -89,13 +89,38 @@ impl Broker {
         if let Some(console) = &caller.console {
             console.usable(now()).map_err(|e| Refused::new(RefusedCode::SignIn, e.to_string()))?;
         }
-        let target = self.reach(&ask.target).await?;
+        let target = match self.reach(&ask.target).await {
+            Ok(target) => target,
+            Err(refused) => {
+                self.close_what_was_begun(caller, ask, &refused).await;
+                return Err(refused);
+            }
+        };
         let ticket = new_ticket(caller, &target, ask);
         let sealed = ticket.seal(&self.ticket_key);
         let opening = Opening { caller, ask, ticket, sealed };
         match self.new_recording(&opening)? {
             Some(recorder) => self.open_first(opening, target, recorder, reader, writer).await,
             None => self.open_again(opening, target, reader, writer).await,
+        }
+    }
+
+    /// Another generation may have begun the recording of a session that is refused now for good.
+    async fn close_what_was_begun(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: &OpenSession,
+        refused: &Refused,
+    ) {
+        let Some(ChosenId(id)) = ask.session.filter(|_| !is_asked_again(ask, refused)) else {
+            return;
+        };
+        let Ok(Some(row)) = self.store.sessions().by_id(id).await else { return };
+        if row.console != caller.console.as_ref().map(|console| console.id) {
+            return;
+        }
+        if let Ok(Some(recorder)) = self.try_recording(id).await {
+            rows::refused(self, id, recorder, SessionOutcome::Failed(refused.text.clone())).await;
         }
     }
 

@@ -74,8 +74,17 @@ pub(super) async fn never_started(
     if let Err(error) = flatten(row.await) {
         tracing::error!(session = %ticket.session, error, "Session is not in the database");
     }
-    let end = SessionEnd { outcome: outcome.clone(), bytes_out: 0, bytes_in: 0 };
-    close(broker, ticket.session, recorder, end).await;
+    refused(broker, ticket.session, recorder, outcome.clone()).await;
+}
+
+/// Notes that a session ended before it began.
+pub(super) async fn refused(
+    broker: &Arc<Broker>,
+    id: model::SessionId,
+    recorder: Recorder,
+    outcome: SessionOutcome,
+) {
+    close(broker, id, recorder, SessionEnd { outcome, bytes_out: 0, bytes_in: 0 }).await;
 }
 
 /// Finishes the recording and notes the end.
