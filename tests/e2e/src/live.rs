@@ -282,21 +282,31 @@ fn open_all_along(
 /// Waits until every recording of the site is finished, and checks each from end to end.
 ///
 /// # Errors
-/// When one is broken, or is not finished in time.
+/// When one is broken, or is not finished in time: with what it holds, and what the site logged of it.
 pub fn check_recordings(appliance: &Appliance, limit: Duration) -> Result<usize> {
-    let folder = appliance.data().join("site/recordings");
+    check_recordings_in(&appliance.data().join("site/recordings"), limit).map_err(|error| {
+        let log = appliance.whole_log();
+        let about = |line: &&str| {
+            line.split_once("session=").is_some_and(|(_, rest)| {
+                rest.split_whitespace().next().is_some_and(|id| error.to_string().contains(id))
+            })
+        };
+        let lines: Vec<&str> = log.lines().filter(about).collect();
+        error.context(lines.join("\n"))
+    })
+}
+
+/// The same for a folder of recordings.
+///
+/// # Errors
+/// When one is broken, or is not finished in time.
+pub fn check_recordings_in(folder: &Path, limit: Duration) -> Result<usize> {
     let deadline = Instant::now() + limit;
     let mut checked = 0;
-    for entry in std::fs::read_dir(&folder)?.flatten() {
+    for entry in std::fs::read_dir(folder)?.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == "cast") {
-            check_recording(&folder, &path, deadline).map_err(|error| {
-                let id = path.file_stem().unwrap_or_default().to_string_lossy();
-                let log = appliance.whole_log();
-                let lines: Vec<&str> = log.lines().filter(|line| line.contains(&*id)).collect();
-                let cast = std::fs::read_to_string(&path).unwrap_or_default();
-                error.context(format!("{cast}\n{}", lines.join("\n")))
-            })?;
+            check_recording(folder, &path, deadline)?;
             checked += 1;
         }
     }
@@ -313,7 +323,11 @@ fn check_recording(folder: &Path, path: &Path, deadline: Instant) -> Result<()> 
             ensure!(verified.broken.is_none(), "{}: {:?}", path.display(), verified.broken);
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "{} is not finished", path.display());
+        if Instant::now() >= deadline {
+            let begun = std::fs::read_to_string(path).unwrap_or_default();
+            let first = begun.lines().next().unwrap_or_default();
+            bail!("{} is not finished; it begins {first}", path.display());
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
