@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::hub::Entry;
+use crate::hub::{Entry, Peer};
 use crate::serve::{Phase, Site};
 use crate::sessions::Leg;
 
@@ -19,8 +19,8 @@ use crate::sessions::Leg;
 /// keystroke would wait for if all came at once.
 const SPREAD: Duration = Duration::from_secs(2);
 
-/// The pause after each client: not more than 500 handshakes a second, and not fewer than 100.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
+/// The pause after each client: not more than 500 handshakes a second, and not fewer than 20.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 /// A client without a session that is not ready so long after all were told is moved the hard way: it
 /// dials when it notices.
@@ -55,7 +55,10 @@ pub async fn drain(site: Arc<Site>) {
 
 async fn announce(site: Arc<Site>) {
     let generation = site.settings.generation.0;
-    let links = site.hub.links();
+    let mut links = site.hub.links();
+    // Agents first: then each session goes when its console has come, one after the other, and not all of an
+    // agent's at once.
+    links.sort_by_key(|entry| matches!(entry.peer, Peer::Console { .. }));
     let pause = pause_for(links.len());
     for entry in links {
         if *site.phase.borrow() != Phase::Draining {
@@ -118,7 +121,8 @@ mod tests {
 
     #[test]
     fn few_move_within_moments_and_many_not_all_at_once() {
-        for (links, milliseconds) in [(0, 10), (4, 10), (200, 10), (500, 4), (20_000, 2)] {
+        for (links, milliseconds) in [(0, 50), (4, 50), (40, 50), (200, 10), (500, 4), (20_000, 2)]
+        {
             assert_eq!(pause_for(links), Duration::from_millis(milliseconds), "{links} links");
         }
     }

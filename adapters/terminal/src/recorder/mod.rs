@@ -458,7 +458,10 @@ impl Files {
     /// Cuts both files to that length and goes to their ends.
     fn truncate(&mut self, cast_len: u64, chain_len: u64) -> Result<(), RecorderError> {
         let cut = |file: &mut File, len: u64| -> io::Result<()> {
-            file.set_len(len)?;
+            // Even a cut that changes nothing waits for the file system's journal.
+            if file.metadata()?.len() != len {
+                file.set_len(len)?;
+            }
             file.seek(SeekFrom::Start(len)).map(drop)
         };
         cut(&mut self.cast, cast_len).map_err(|e| failed("cut", &self.cast_path, e))?;

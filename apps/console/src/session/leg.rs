@@ -34,8 +34,10 @@ const RETRY: Duration = Duration::from_millis(200);
 enum End {
     /// Everything arrived; whether the site has heard so.
     Over { exit: Exit, heard: bool },
-    /// Resume on a link newer than this one.
-    Resume { after: u64 },
+    /// The session lives elsewhere now: resume on a newer link.
+    Elsewhere,
+    /// The leg broke, or was refused for a passing reason: resume on the newest link.
+    Broken,
     /// It cannot go on.
     Lost(Problem),
 }
@@ -50,18 +52,17 @@ pub async fn keep(
     let mut opened = Some(first);
     let mut after = 0;
     loop {
-        let end = match opened.take() {
+        let (end, link) = match opened.take() {
             Some((reader, writer, link)) => {
-                run(&state, &mut screen, reader, writer, link, true).await
+                (run(&state, &mut screen, reader, writer, true).await, link)
             }
             None => {
                 let current = next_link(&state, &mut newest, after).await?;
-                match resume(&state, &current).await {
-                    Ok((reader, writer)) => {
-                        run(&state, &mut screen, reader, writer, current.number, false).await
-                    }
-                    Err(_) => End::Resume { after: current.number - 1 },
-                }
+                let end = match resume(&state, &current).await {
+                    Ok((reader, writer)) => run(&state, &mut screen, reader, writer, false).await,
+                    Err(_) => End::Broken,
+                };
+                (end, current.number)
             }
         };
         match end {
@@ -74,11 +75,13 @@ pub async fn keep(
                 return Ok(exit);
             }
             End::Lost(problem) => return Err(problem),
-            End::Resume { after: used } => after = used,
+            End::Elsewhere => after = link,
+            End::Broken => after = link - 1,
         }
         state.inner().broken.get_or_insert_with(Instant::now);
-        // Not at full speed on a link that is just breaking or refuses for a while.
-        if newest.borrow().as_ref().is_some_and(|current| current.number == after + 1) {
+        // Not at full speed on a link that is just breaking or refuses for a while. A link that is newer is
+        // taken at once: every moment of a hand-over is one that the operator waits.
+        if after < link && newest.borrow().as_ref().is_some_and(|current| current.number == link) {
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -114,12 +117,11 @@ async fn run(
     screen: &mut Screen,
     mut reader: Reader,
     writer: Writer,
-    link: u64,
     new: bool,
 ) -> End {
     let (go, told) = watch::channel(u64::from(new));
     let sending = tokio::spawn(send(state.clone(), writer.clone(), told));
-    let mut end = receive(state, screen, &mut reader, &writer, link, &go).await;
+    let mut end = receive(state, screen, &mut reader, &writer, &go).await;
     sending.abort();
     if let End::Over { heard, .. } = &mut end {
         *heard = goodbye(state, &mut reader, &writer).await;
@@ -185,7 +187,6 @@ async fn receive(
     screen: &mut Screen,
     reader: &mut Reader,
     writer: &Writer,
-    link: u64,
     go: &watch::Sender<u64>,
 ) -> End {
     let mut acked = state.inner().inbox.received();
@@ -199,13 +200,13 @@ async fn receive(
                 ack_at = None;
                 acked = state.inner().inbox.received();
                 if writer.ack(acked).await.is_err() {
-                    return End::Resume { after: link - 1 };
+                    return End::Broken;
                 }
                 continue;
             }
         };
         let Ok(Some(Received { frame, .. })) = received else {
-            return End::Resume { after: link - 1 };
+            return End::Broken;
         };
         match frame {
             Frame::Data { channel, offset, bytes } => {
@@ -218,7 +219,7 @@ async fn receive(
                     }
                     Ok(None) => {}
                     // The site lost count; a new leg says what is here.
-                    Err(_) => return End::Resume { after: link - 1 },
+                    Err(_) => return End::Broken,
                 }
             }
             Frame::Ack(offset) => {
@@ -227,7 +228,7 @@ async fn receive(
             }
             Frame::Message(Message::Exit(came)) => exit = Some(came),
             Frame::Message(message) => {
-                if let Some(end) = heard(state, go, message, link) {
+                if let Some(end) = heard(state, go, message) {
                     return end;
                 }
             }
@@ -241,7 +242,7 @@ async fn receive(
             acked = shown;
             ack_at = None;
             if writer.ack(acked).await.is_err() {
-                return End::Resume { after: link - 1 };
+                return End::Broken;
             }
         } else if shown > acked && ack_at.is_none() {
             ack_at = Some(Instant::now() + ACK_AFTER);
@@ -256,7 +257,7 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-fn heard(state: &State, go: &watch::Sender<u64>, message: Message, link: u64) -> Option<End> {
+fn heard(state: &State, go: &watch::Sender<u64>, message: Message) -> Option<End> {
     match message {
         Message::SendFrom(from) => {
             let mut inner = state.inner();
@@ -275,10 +276,10 @@ fn heard(state: &State, go: &watch::Sender<u64>, message: Message, link: u64) ->
             state.inner().signals_taken(taken.serial);
             None
         }
-        Message::Moved(_) => Some(End::Resume { after: link }),
+        Message::Moved(_) => Some(End::Elsewhere),
         Message::Refused(refused) => Some(match refused.reason() {
-            RefusedCode::Moved => End::Resume { after: link },
-            RefusedCode::Busy => End::Resume { after: link - 1 },
+            RefusedCode::Moved => End::Elsewhere,
+            RefusedCode::Busy => End::Broken,
             _ => End::Lost(Problem { text: refused.text, remedy: None }),
         }),
         _ => None,

@@ -29,6 +29,9 @@ use crate::settings::Settings;
 use crate::web::UpgradeView;
 use queue::{Again, Place, Queue, Step};
 
+/// Between two offers.
+const APART: Duration = Duration::from_millis(150);
+
 /// The longest that the queue sleeps; what happens wakes it before.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
@@ -217,6 +220,8 @@ async fn perform(site: &Arc<Site>, step: Step) {
                 }
                 _ => false,
             };
+            // Each comes back on a new link, with its sessions; not all in the same moment.
+            tokio::time::sleep(APART).await;
             if offered {
                 let words = format!("asked to fetch {}", upgrades.wanted);
                 upgrades.note(id, Some((UpgradeStage::Running, words)));
