@@ -31,6 +31,8 @@ const UNKNOWN_WAIT: Duration = Duration::from_mins(15);
 pub struct Current {
     /// Counts the links of this keeper; a higher one is newer.
     pub number: u64,
+    /// Host and port that were dialled.
+    pub address: Arc<str>,
     /// Opens streams.
     pub handle: LinkHandle,
     /// What the site says of itself.
@@ -214,6 +216,7 @@ impl Work {
         self.count += 1;
         let current = Current {
             number: self.count,
+            address: self.dialer.address.as_str().into(),
             handle,
             site,
             site_key,

@@ -114,7 +114,8 @@ async fn request(
     let mut request = Request::builder()
         .method(method)
         .uri(path)
-        .header("host", "site")
+        // The site names itself so in what it answers, such as a command to enrol.
+        .header("host", &*current.address)
         .header("accept", "application/json");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));

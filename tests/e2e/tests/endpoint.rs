@@ -76,6 +76,20 @@ fn a_jump_client_that_is_taken_off_its_endpoint_is_shown_as_uninstalled() {
 }
 
 #[test]
+fn the_command_that_a_console_is_given_enrols_an_endpoint() {
+    let (_rig, _, ada, data) = rig(&["web-1"]);
+    let made = sluis(&ada, &["enrolment-tokens", "create", "web servers"]);
+    let lines = made["commands"][0]["lines"].as_str().expect("a command");
+    let (_, words) = lines.split_once("sluis-agent enrol ").expect("it enrols");
+    let words = words.lines().next().unwrap_or_default().trim_end_matches("&&");
+    let words = ["enrol", "--name", "web-2"].into_iter().chain(words.split_whitespace());
+    let enrolled = agent(&words.collect::<Vec<_>>(), &data[0].with_file_name("web-2"));
+    assert!(enrolled.status.success(), "{lines}: {}", String::from_utf8_lossy(&enrolled.stderr));
+    let clients = sluis(&ada, &["clients", "list"]);
+    assert_eq!(clients.as_array().map(Vec::len), Some(2), "{clients}");
+}
+
+#[test]
 fn a_jump_client_that_was_removed_learns_it_and_stops_trying() {
     let (rig, site, ada, data) = rig(&["web-1", "web-2"]);
     sluis(&ada, &["clients", "remove", "web-1", "--yes"]);
