@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use model::PublicKey;
+use rustix::process::{Pid, Signal, kill_process};
 use sluis_agent::config::{CheckInConfig, Config, KeeperConfig};
 use sluis_agent::keeper::control::{Answer, Ask, Status, ask};
 use sluis_agent::keeper::ledger::Ledger;
@@ -129,6 +130,11 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// One connection of a serving process.
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process's number");
+    kill_process(pid, signal).expect("a process");
+}
+
 struct Link {
     stream: TcpStream,
     seen: Vec<u8>,
@@ -322,7 +328,7 @@ fn a_crash_of_the_proven_version_is_restarted() {
     let agent = Agent::start();
     let link = agent.accept(0);
     let first = agent.status().pid.unwrap();
-    assert!(Command::new("kill").args(["-9", &first.to_string()]).status().unwrap().success());
+    send(first, Signal::KILL);
     link.read_rest();
     let _link = agent.accept(0);
     let second = until("another process", || agent.status().pid.filter(|pid| *pid != first));
@@ -410,8 +416,7 @@ fn a_signal_ends_both_processes() {
     let link = agent.accept(0);
     let pid = agent.status().pid.unwrap();
     let mut keeper = agent.keeper.take().unwrap();
-    let terminate = Command::new("kill").args(["-TERM", &keeper.id().to_string()]).status();
-    assert!(terminate.unwrap().success());
+    send(keeper.id(), Signal::TERM);
     assert!(keeper.wait().unwrap().success());
     link.read_rest();
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
