@@ -12,7 +12,7 @@ pub fn run(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     steps.time("format", || Step::cargo(workspace, &["fmt", "--all", "--check"]).run())?;
     steps.time("layers", || layers(workspace))?;
     steps.time("dependencies", || deps(workspace))?;
-    steps.time("set-up", || setup::run(workspace, &[Purpose::Build]))?;
+    steps.time("set-up", || setup::run(workspace, &[Purpose::Build, Purpose::Check]))?;
     steps.time("clippy", || {
         let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         Step::cargo(workspace, &args).run()

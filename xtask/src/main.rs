@@ -63,7 +63,7 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Install what builds and tests need from the package registries.
+    /// Install what builds, tests and checks need from the package registries.
     Setup,
     /// Who uses whom, and whether ARCHITECTURE.md names every crate.
     Layers,
@@ -101,7 +101,7 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Bench { args } => bench(&workspace, &args),
         Task::Fuzz { decoder, seconds } => fuzz::run(&workspace, &decoder, seconds),
-        Task::Setup => setup::run(&workspace, Purpose::USUAL),
+        Task::Setup => setup::run(&workspace, &[Purpose::USUAL, &[Purpose::Check]].concat()),
         Task::Layers => check::layers(&workspace),
         Task::Deps => check::deps(&workspace),
         Task::Fmt => Step::cargo(&workspace, &["fmt", "--all"]).run(),

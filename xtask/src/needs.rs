@@ -13,6 +13,8 @@ pub enum Purpose {
     Build,
     /// To run the tests.
     Test,
+    /// To check what is built for other systems.
+    Check,
     /// To measure against others.
     Bench,
     /// To look for inputs that break a decoder.
@@ -59,8 +61,8 @@ pub enum What {
     Python {
         /// Name of the environment.
         venv: &'static str,
-        /// What pip installs.
-        packages: &'static [&'static str],
+        /// The file of the workspace that lists what pip installs.
+        requirements: &'static str,
     },
 }
 
@@ -78,31 +80,20 @@ pub const NEEDS: &[Need] = &[
     debian(Purpose::Build, "gcc", "gcc", "compiles aws-lc, SQLite and zstd"),
     debian(Purpose::Build, "libc6-dev", "/usr/include/stdio.h", "headers for them"),
     debian(Purpose::Build, "musl-tools", "musl-gcc", "static agent and console for Linux"),
-    debian(
-        Purpose::Build,
-        "gcc-mingw-w64-x86-64",
-        "x86_64-w64-mingw32-gcc",
-        "agent and console for Windows",
-    ),
     Need {
         purpose: Purpose::Build,
         what: What::Target(MUSL),
         why: "static agent and console for Linux",
     },
-    Need {
-        purpose: Purpose::Build,
-        what: What::Target(WINDOWS),
-        why: "agent and console for Windows",
-    },
-    debian(Purpose::Test, "openssh-client", "ssh", "the anchor of the benchmarks"),
-    debian(Purpose::Test, "openssh-server", "sshd", "the anchor of the benchmarks"),
     debian(Purpose::Test, "strace", "strace", "kills a process at its n-th system call"),
     debian(Purpose::Test, "e2fsprogs", "mkfs.ext4", "a file system whose power is cut"),
     debian(Purpose::Test, "mount", "losetup", "a file system whose power is cut"),
+    debian(Purpose::Test, "zstd", "zstd", "packages as public tools see them"),
     debian(
         Purpose::Test,
         "python3-venv",
-        "/usr/share/python-wheels",
+        // Others share its wheels; none of its own files says that it is there.
+        "/var/lib/dpkg/info/python3-venv.list",
         "python-tuf as second opinion",
     ),
     debian(Purpose::Test, "curl", "curl", "pages and downloads as others see them"),
@@ -115,9 +106,22 @@ pub const NEEDS: &[Need] = &[
     },
     Need {
         purpose: Purpose::Test,
-        what: What::Python { venv: "tuf", packages: &["tuf==7.*", "securesystemslib[crypto]"] },
+        what: What::Python { venv: "tuf", requirements: "tests/tuf/requirements.txt" },
         why: "python-tuf as second opinion",
     },
+    debian(
+        Purpose::Check,
+        "gcc-mingw-w64-x86-64",
+        "x86_64-w64-mingw32-gcc",
+        "agent and console for Windows",
+    ),
+    Need {
+        purpose: Purpose::Check,
+        what: What::Target(WINDOWS),
+        why: "agent and console for Windows",
+    },
+    debian(Purpose::Bench, "openssh-client", "ssh", "an anchor: sessions through it"),
+    debian(Purpose::Bench, "openssh-server", "sshd", "an anchor: sessions through it"),
     debian(Purpose::Bench, "nginx-core", "nginx", "an anchor: what its reload drops"),
     debian(
         Purpose::Bench,

@@ -25,7 +25,7 @@ pub fn run(workspace: &Workspace, purposes: &[Purpose]) -> Result<()> {
     }
     println!("set-up installs what is missing:");
     for need in &missing {
-        println!("  {:<46} {}", describe(&need.what), need.why);
+        println!("  {:<46} {}", describe(workspace, &need.what)?, need.why);
     }
     let packages = debian_packages(&missing);
     if !packages.is_empty() {
@@ -51,9 +51,9 @@ fn is_there(workspace: &Workspace, what: &What) -> Result<bool> {
             Ok(on_path(workspace, program))
         }
         What::Target(target) => has_target(workspace, target),
-        What::Python { venv: name, packages } => {
+        What::Python { venv: name, requirements } => {
             let made_of = std::fs::read_to_string(marker(workspace, name)).unwrap_or_default();
-            Ok(made_of == packages.join("\n"))
+            Ok(made_of == listed(workspace, requirements)?)
         }
     }
 }
@@ -65,13 +65,16 @@ fn on_path(workspace: &Workspace, program: &str) -> bool {
     std::env::split_paths(&usual).chain(own).any(|dir| dir.join(program).exists())
 }
 
-fn describe(what: &What) -> String {
-    match what {
+fn describe(workspace: &Workspace, what: &What) -> Result<String> {
+    Ok(match what {
         What::Debian { package, .. } => format!("Debian package {package}"),
         What::Target(target) => format!("rustup target {target}"),
         What::Cargo { package, .. } => format!("cargo install {package} (minutes)"),
-        What::Python { packages, .. } => format!("PyPI {}", packages.join(" ")),
-    }
+        What::Python { requirements, .. } => {
+            let listed = listed(workspace, requirements)?;
+            format!("PyPI {}", listed.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+    })
 }
 
 fn debian_packages(missing: &[&Need]) -> Vec<&'static str> {
@@ -118,21 +121,26 @@ fn install(workspace: &Workspace, what: &What) -> Result<()> {
             let args = ["install", "--locked", "--debug", "--root", root, package];
             Step::cargo(workspace, &args).run()
         }
-        What::Python { venv, packages } => install_python(workspace, venv, packages),
+        What::Python { venv, requirements } => install_python(workspace, venv, requirements),
     }
 }
 
 /// Makes the environment anew; its marker is written last, so a torn one is made again.
-fn install_python(workspace: &Workspace, name: &str, packages: &[&str]) -> Result<()> {
+fn install_python(workspace: &Workspace, name: &str, requirements: &str) -> Result<()> {
     let venv = venv(workspace, name);
     let dir = venv.to_str().context("the target folder's path is no UTF-8")?;
     Step::new(workspace, "/usr/bin/python3", &["-m", "venv", "--clear", dir]).run()?;
     let pip = format!("{dir}/bin/pip");
-    Step::new(workspace, &pip, &["install", "--quiet", "--disable-pip-version-check"])
-        .args(packages)
-        .run()?;
+    let install = ["install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    Step::new(workspace, &pip, &install).args(&[requirements]).run()?;
     let marker = marker(workspace, name);
-    std::fs::write(&marker, packages.join("\n")).with_context(|| format!("{}", marker.display()))
+    std::fs::write(&marker, listed(workspace, requirements)?)
+        .with_context(|| format!("{}", marker.display()))
+}
+
+/// What a file of requirements says.
+fn listed(workspace: &Workspace, requirements: &str) -> Result<String> {
+    std::fs::read_to_string(workspace.root.join(requirements)).context(requirements.to_owned())
 }
 
 fn venv(workspace: &Workspace, name: &str) -> PathBuf {
