@@ -23,7 +23,7 @@ use state::State;
 
 /// How long opening a session is tried again while the site hands over.
 /// Longer than a version of the site that fails its trial serves.
-const OPEN_PATIENCE: Duration = Duration::from_secs(60);
+const OPEN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A break that lasts longer is said on the screen.
 pub const QUIET: Duration = Duration::from_secs(2);
