@@ -399,8 +399,11 @@ impl Agents {
         match store.sorted(at_work.count(&writing.txn).await)? {
             0 => {}
             count => {
-                let sessions = if count == 1 { "a session" } else { "sessions" };
-                let text = format!("{} has {sessions} that run; end them first", row.name);
+                let what = match count {
+                    1 => "a session that runs; end it first".to_owned(),
+                    _ => format!("{count} sessions that run; end them first"),
+                };
+                let text = format!("the Jump Client {} has {what}", row.name);
                 return Err(Error::CallerConflict(text));
             }
         }

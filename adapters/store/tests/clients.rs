@@ -148,7 +148,7 @@ async fn a_removed_client_gives_its_name_and_key_free_and_keeps_its_history() {
     let past = common::session(&ruth, web.id, NOW);
     store.sessions().open(past.clone()).await.expect("opens");
     let refused = store.agents().remove(web.id, NOW).await.expect_err("somebody is at work");
-    assert!(matches!(&refused, Error::CallerConflict(text) if text.contains("end them first")));
+    assert!(matches!(&refused, Error::CallerConflict(text) if text.contains("end it first")));
     let outcome = SessionOutcome::Closed;
     let end = SessionEnd { outcome, bytes_out: 0, bytes_in: 0 };
     store.sessions().ended(past.id, end, NOW).await.expect("ends");
