@@ -138,6 +138,17 @@ impl AuditFilter {
 pub struct Audit(pub(crate) Acting);
 
 impl Audit {
+    /// Notes what the caller does, from where they do it.
+    pub async fn note(
+        &self,
+        action: &'static str,
+        subject: &str,
+        detail: Value,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.append(by_caller(&self.0, action, subject, detail), now).await
+    }
+
     /// Notes something that happened.
     pub async fn append(&self, new: NewAudit, now: Timestamp) -> Result<()> {
         let turn = self.0.store.write_one(Commit::Unsynced).await?;
@@ -173,14 +184,17 @@ pub(crate) async fn note(
     detail: Value,
     now: Timestamp,
 ) -> Result<()> {
-    let new = NewAudit {
+    note_as(acting, txn, by_caller(acting, action, subject, detail), now).await
+}
+
+fn by_caller(acting: &Acting, action: &'static str, subject: &str, detail: Value) -> NewAudit {
+    NewAudit {
         actor: Actor::from(&acting.caller),
         action,
         subject: subject.to_owned(),
         detail,
-        peer: None,
-    };
-    note_as(acting, txn, new, now).await
+        peer: acting.caller.peer(),
+    }
 }
 
 /// Notes, in the transaction that does it, what somebody else does through the site.

@@ -15,6 +15,8 @@ pub enum Caller {
         name: String,
         /// Whether they administer the site.
         admin: bool,
+        /// The address they come from, for the audit log; empty when it is not known.
+        peer: String,
     },
 }
 
@@ -89,6 +91,14 @@ impl Caller {
             (Agents, Write) | (EnrolmentTokens, _) | (Audit, Read) => {
                 Err(self.forbidden(resource, action))
             }
+        }
+    }
+
+    /// The address that the caller comes from, where one is known.
+    pub(crate) fn peer(&self) -> Option<String> {
+        match self {
+            Self::Operator { peer, .. } if !peer.is_empty() => Some(peer.clone()),
+            Self::Operator { .. } | Self::Site => None,
         }
     }
 
@@ -174,6 +184,7 @@ mod tests {
             id: OperatorId::from_bytes([7; 16]),
             name: "ruth".to_owned(),
             admin,
+            peer: String::new(),
         };
         // Operators, agents, enrolment tokens, consoles, credentials, sessions, recordings, audit.
         assert_eq!(row(&Caller::Site, Action::Read), "AAAAAAAA");
@@ -190,6 +201,7 @@ mod tests {
             id: OperatorId::from_bytes([7; 16]),
             name: "ruth".to_owned(),
             admin: false,
+            peer: String::new(),
         };
         let error = ruth.scope(Resource::Audit, Action::Read).expect_err("not an administrator");
         assert_eq!(error.to_string(), "ruth may not see the audit log; an administrator can");

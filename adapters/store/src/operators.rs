@@ -13,7 +13,7 @@ use crate::convert::{at, line, line_or_empty, ms};
 use crate::entity::{api_token, operator, web_session};
 use crate::error::is_duplicate;
 use crate::store::Commit;
-use crate::{Acting, Error, Result, TokenHash, audit};
+use crate::{Acting, Actor, Error, NewAudit, Result, TokenHash, audit};
 
 /// Wrong passwords in a row before an account is locked for a while.
 pub const LOGIN_TRIES: u32 = 5;
@@ -367,12 +367,7 @@ impl Operators {
                 .filter(operator::Column::Id.eq(operator.id.0));
             store.sorted(update.exec(&writing.txn).await)?;
         }
-        let action = match check {
-            PasswordCheck::Right => "operator.login",
-            PasswordCheck::Wrong => "operator.login-failed",
-        };
-        let detail = serde_json::json!({ "peer": peer });
-        audit::note(&self.0, &writing.txn, action, &operator.name, detail, now).await?;
+        audit::note_as(&self.0, &writing.txn, login_entry(operator, check, peer), now).await?;
         writing.commit().await
     }
 
@@ -421,6 +416,21 @@ impl From<operator::Model> for Operator {
             last_login: row.last_login_at.map(at),
             created: at(row.created_at),
         }
+    }
+}
+
+/// Whoever knew the password is that person; whoever did not is nobody known.
+fn login_entry(operator: &Operator, check: PasswordCheck, peer: &str) -> NewAudit {
+    let (actor, action) = match check {
+        PasswordCheck::Right => (Actor::Operator(operator.name.clone()), "operator.login"),
+        PasswordCheck::Wrong => (Actor::Unknown, "operator.login-failed"),
+    };
+    NewAudit {
+        actor,
+        action,
+        subject: operator.name.clone(),
+        detail: serde_json::json!({}),
+        peer: Some(peer.to_owned()),
     }
 }
 

@@ -255,6 +255,29 @@ async fn a_sign_in_lasts_longer_while_it_is_used_and_the_site_keeps_its_id() {
 }
 
 #[tokio::test]
+async fn the_audit_log_says_who_signed_in_and_from_where_people_act() {
+    let db = Db::new(1).await;
+    let store = db.open(1, 1).await;
+    let ruth = operator(&store, "ruth", true).await;
+    wrong(&store, "ruth", NOW).await;
+    let accounts = store.operators();
+    accounts.finish_login(&ruth, PasswordCheck::Right, "192.0.2.9:1", NOW).await.expect("noted");
+    let acting = store.by(&caller(&ruth));
+    let other = operator(&store, "jan", false).await;
+    acting.operators().set_access(other.id, Access::Disabled, NOW).await.expect("disables");
+    let wanted = AuditFilter { action: "operator.".to_owned(), ..AuditFilter::default() };
+    let log = acting.audit().list(&wanted, 10, None).await.expect("reads");
+    let line = |action: &str| {
+        let found = log.iter().find(|line| line.action == action).expect("a line");
+        (found.actor.clone(), found.subject.as_str(), found.peer.as_deref())
+    };
+    let named = Actor::Operator("ruth".to_owned());
+    assert_eq!(line("operator.login-failed"), (Actor::Unknown, "ruth", Some("peer")));
+    assert_eq!(line("operator.login"), (named.clone(), "ruth", Some("192.0.2.9:1")));
+    assert_eq!(line("operator.disabled"), (named, "jan", Some("192.0.2.7:4711")));
+}
+
+#[tokio::test]
 async fn the_audit_log_is_searched_by_person_subject_action_and_time() {
     let db = Db::new(1).await;
     let store = db.open(1, 1).await;

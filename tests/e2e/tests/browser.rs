@@ -236,7 +236,7 @@ fn edit_and_remove(browser: &Browser, console: &Profile) -> Result<()> {
     browser.expect("This cannot be undone")?;
     browser.look_over("client-remove")?;
     browser.press("Remove")?;
-    browser.expect("end them first")?;
+    browser.expect("end it first")?;
     ensure!(browser.complaints()?.iter().all(|said| said.contains("409")), "a refusal is a 409");
     browser.look_over("client-remove-refused")?;
     browser.press("Back to the Jump Client")?;
@@ -328,7 +328,7 @@ fn appliance_pages(browser: &Browser) -> Result<()> {
     browser.press("Add user")?;
     browser.expect("First password of grace")?;
     browser.look_over("appliance-first-password")?;
-    browser.press("Done")?;
+    browser.press("Back to Users")?;
     browser.look_over("appliance-users")?;
     browser.press_in("grace", "Remove")?;
     browser.expect("Remove the user grace?")?;

@@ -76,13 +76,24 @@ fn day(text: &str) -> Result<Option<Timestamp>, ()> {
     Timestamp::parse_utc(&format!("{}T00:00:00Z", text.trim())).map(Some).ok_or(())
 }
 
+/// Who did what a line of the audit log says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditActor {
+    /// The site itself.
+    Site,
+    /// Somebody who did not prove who they are.
+    Unknown,
+    /// The person or Jump Client of this name.
+    Named(String),
+}
+
 /// A line of the audit log.
 #[derive(Debug, Clone)]
 pub struct AuditFacts {
     /// When.
     pub at: Timestamp,
-    /// The name of the person or Jump Client; empty for the site itself.
-    pub actor: String,
+    /// Who.
+    pub actor: AuditActor,
     /// What was done, such as `session.opened`.
     pub action: String,
     /// To what: a name or an id.
@@ -140,10 +151,10 @@ impl Audit {
     /// there are more.
     pub fn new(asked: &AuditInput, lines: Vec<AuditFacts>, older: Option<String>) -> Self {
         let text = |name, label, hint: &str, value: &str| {
-            Field::new(FieldKind::Text, name, label).hint(hint).value(value).optional()
+            Field::new(FieldKind::Text, name, label).hint(hint).value(value).filter()
         };
         let day = |name, label, value: &str| {
-            Field::new(FieldKind::Day, name, label).value(value).optional()
+            Field::new(FieldKind::Day, name, label).value(value).filter()
         };
         let chosen = asked.action.clone();
         let file =
@@ -180,7 +191,11 @@ impl Audit {
 fn row(line: AuditFacts) -> Row {
     Row {
         at: Moment::at(line.at),
-        actor: if line.actor.is_empty() { text::THE_SITE.to_owned() } else { line.actor },
+        actor: match line.actor {
+            AuditActor::Site => text::THE_SITE.to_owned(),
+            AuditActor::Unknown => text::NOT_KNOWN.to_owned(),
+            AuditActor::Named(name) => name,
+        },
         action: text::audit_action(&line.action),
         subject: line.subject,
         detail: line.detail,
@@ -198,7 +213,11 @@ impl Samples for Audit {
     fn samples() -> Vec<(&'static str, Self)> {
         let line = |ago, actor: &str, action: &str, subject: &str, detail: &str| AuditFacts {
             at: samples::ago(ago),
-            actor: actor.into(),
+            actor: match actor {
+                "" => AuditActor::Site,
+                "?" => AuditActor::Unknown,
+                name => AuditActor::Named(name.into()),
+            },
             action: action.into(),
             subject: subject.into(),
             detail: detail.into(),
@@ -209,6 +228,8 @@ impl Samples for Audit {
                 line(60, "ada", "session.opened", "0193517c-9f1e", "endpoint db-01, kind shell"),
                 line(90, "admin", "jump-client.removed", "kiosk-3", ""),
                 line(900, "", "session.ended", "0193517b-0001", "outcome closed"),
+                line(920, "ada", "session.terminated", "0193517b-0001", "endpoint db-01, of linus"),
+                line(950, "?", "operator.login-failed", "linus", ""),
                 line(1000, "web-01", "a-later.action", "something", ""),
             ]
         };

@@ -25,7 +25,7 @@ use ui_kit::{Tabs, Variant, url::site as url};
 
 pub use about::{About, AboutFacts, LicenseFacts};
 pub use account::{Account, AccountFacts};
-pub use audit::{Audit, AuditFacts, AuditFault, AuditInput};
+pub use audit::{Audit, AuditActor, AuditFacts, AuditFault, AuditInput};
 pub use client::{Client, ClientEdit, ClientEditFault, ClientEditInput, remove_client};
 pub use clients::{ClientFacts, Clients, Mode, UpgradeFacts};
 pub use consoles::{ConsoleFacts, Consoles, revoke_console};

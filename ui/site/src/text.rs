@@ -124,6 +124,7 @@ pub const DONE: &str = "What";
 pub const FIRST_DAY: &str = "First day (UTC)";
 pub const LAST_DAY: &str = "Last day (UTC)";
 pub const DAY_FAULT: &str = "This is not a day. Type it as 2026-11-21.";
+pub const NOT_KNOWN: &str = "Not known";
 pub const THE_SITE: &str = "The site";
 pub const VALID: &str = "Valid";
 pub const EXPIRED: &str = "Expired";
@@ -163,7 +164,7 @@ pub fn remove_client_effects(name: &str) -> Vec<String> {
 }
 
 pub fn revoke_console(name: &str, operator: &str) -> String {
-    format!("Revoke the console {name} of {operator}?")
+    format!("Revoke the console “{name}” of {operator}?")
 }
 
 pub fn revoke_console_effects(operator: &str) -> Vec<String> {
@@ -236,6 +237,7 @@ pub fn audit_action(action: &str) -> String {
         "jump-client.uninstalled" => "Was uninstalled",
         "session.opened" => "Opened a session",
         "session.ended" => "Session ended",
+        "session.terminated" => "Ended a session",
         "recording.read" => "Downloaded a recording",
         other => other,
     };

@@ -51,7 +51,12 @@ pub async fn operator(store: &Store, name: &str, admin: bool) -> Operator {
 }
 
 pub fn caller(operator: &Operator) -> Caller {
-    Caller::Operator { id: operator.id, name: operator.name.clone(), admin: operator.admin }
+    Caller::Operator {
+        id: operator.id,
+        name: operator.name.clone(),
+        admin: operator.admin,
+        peer: "192.0.2.7:4711".to_owned(),
+    }
 }
 
 pub async fn token(store: &Store, text: &str, uses: u32) -> TokenHash {

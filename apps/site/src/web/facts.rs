@@ -1,8 +1,10 @@
 //! From what the store knows to what pages show.
 
-use model::{Release, Timestamp};
+use std::net::SocketAddr;
+
+use model::{PublicKey, Release, Timestamp};
 use store::{
-    Agent, AgentMode, ApiToken, AuditEntry, Console, EnrolmentToken, Leg, LegRow, Operator,
+    Actor, Agent, AgentMode, ApiToken, AuditEntry, Console, EnrolmentToken, Leg, LegRow, Operator,
     Recording, Session, UpgradeStage,
 };
 use ui_site as page;
@@ -168,10 +170,38 @@ pub fn enrolment_token(token: EnrolmentToken) -> page::EnrolmentTokenFacts {
 pub fn audit(entry: AuditEntry) -> page::AuditFacts {
     page::AuditFacts {
         at: entry.at,
-        actor: audit::actor(&entry.actor).to_owned(),
+        actor: match entry.actor {
+            Actor::Site => page::AuditActor::Site,
+            Actor::Unknown => page::AuditActor::Unknown,
+            Actor::Operator(name) | Actor::Agent(name) => page::AuditActor::Named(name),
+        },
         detail: audit::words(&entry.detail),
         action: entry.action,
         subject: entry.subject,
-        peer: entry.peer,
+        peer: entry.peer.map(place),
+    }
+}
+
+/// Where something came from, as a person tells places apart: an address without its port, a console
+/// by its fingerprint. The files have both in full.
+fn place(peer: String) -> String {
+    if let Ok(address) = peer.parse::<SocketAddr>() {
+        return address.ip().to_string();
+    }
+    let key = peer.strip_prefix("link of ").and_then(|key| key.parse::<PublicKey>().ok());
+    key.map_or(peer, |key| format!("link of {}", key.fingerprint()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_short_enough_to_compare() {
+        assert_eq!(place("192.0.2.7:40000".to_owned()), "192.0.2.7");
+        assert_eq!(place("[2001:db8::7]:443".to_owned()), "2001:db8::7");
+        let key = PublicKey([0xc9; 32]);
+        assert_eq!(place(format!("link of {key}")), "link of c9c9 c9c9 c9c9 c9c9");
+        assert_eq!(place("link of a later kind".to_owned()), "link of a later kind");
     }
 }

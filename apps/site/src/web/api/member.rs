@@ -64,6 +64,7 @@ impl ApiMember {
             id: self.operator.id,
             name: self.operator.name.clone(),
             admin: self.operator.admin,
+            peer: self.peer.clone(),
         })
     }
 

@@ -67,8 +67,7 @@ pub async fn download(
     headers: HeaderMap,
 ) -> Result<Response, ApiProblem> {
     let Path(id) = id.map_err(|_| Problem::not_found("The recording"))?;
-    let who = (member.operator.name.as_str(), member.peer.as_str());
     let acting = member.acting();
-    let sent = recordings::send(&member.state, &acting, who, id, (&method, &headers));
+    let sent = recordings::send(&member.state, &acting, id, (&method, &headers));
     Ok(sent.await?)
 }

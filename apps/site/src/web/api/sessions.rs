@@ -184,8 +184,9 @@ pub async fn one(member: ApiMember, id: Named<SessionId>) -> Answer<Whole> {
 /// `POST /sessions/{id}/end`: one's own, or as an administrator any.
 pub async fn end(member: ApiMember, id: Named<SessionId>) -> Answer<Value> {
     let Path(id) = id.map_err(|_| missing())?;
-    let session = member.acting().sessions().by_id(id).await?.ok_or_else(missing)?;
-    sessions::end(&member.state, &session, &member.operator.name).await?;
+    let acting = member.acting();
+    let session = acting.sessions().by_id(id).await?.ok_or_else(missing)?;
+    sessions::end(&member.state, &acting, &session, &member.operator.name).await?;
     Ok(Json(json!({})))
 }
 

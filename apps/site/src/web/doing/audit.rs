@@ -3,6 +3,7 @@
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use model::{SessionOutcome, Timestamp};
 use serde_json::{Value, json};
 use store::{Acting, Actor, AuditEntry, AuditFilter};
 
@@ -52,15 +53,34 @@ fn actor_kind(actor: &Actor) -> &'static str {
 /// The details as words: `endpoint web-1, kind shell`.
 pub fn words(detail: &Value) -> String {
     let Value::Object(fields) = detail else { return String::new() };
-    let word = |value: &Value| match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    };
-    let fields = fields.iter().filter_map(|(name, value)| Some((name, word(value)?)));
+    let fields = fields.iter().filter_map(|(name, value)| Some((name, word(name, value)?)));
     let words: Vec<_> =
         fields.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
     words.join(", ")
+}
+
+/// What a field of the details holds, for people; none when it holds nothing.
+fn word(name: &str, value: &Value) -> Option<String> {
+    match (name, value) {
+        (_, Value::Null) => None,
+        ("outcome", outcome) => Some(outcome_word(outcome)),
+        ("expires", Value::Number(at)) => Some(Timestamp(at.as_u64()?).to_string()),
+        (_, Value::String(text)) => Some(text.clone()),
+        (_, Value::Bool(true)) => Some("yes".to_owned()),
+        (_, Value::Bool(false)) => Some("no".to_owned()),
+        (_, other) => Some(other.to_string()),
+    }
+}
+
+fn outcome_word(outcome: &Value) -> String {
+    match serde_json::from_value(outcome.clone()) {
+        Ok(SessionOutcome::Exited(status)) => format!("exited with {status}"),
+        Ok(SessionOutcome::Signalled(signal)) => format!("ended by signal {signal}"),
+        Ok(SessionOutcome::Closed) => "closed".to_owned(),
+        Ok(SessionOutcome::Failed(reason)) => format!("failed: {reason}"),
+        // A later version’s.
+        Err(_) => outcome.to_string(),
+    }
 }
 
 /// Everything that fits, newest first, as a file that is made while it is sent.
@@ -189,5 +209,20 @@ mod tests {
         let detail = json!({ "bytes_out": 12, "endpoint": "web-1", "peer": null });
         assert_eq!(words(&detail), "bytes out 12, endpoint web-1");
         assert_eq!(words(&json!("odd")), "");
+        let detail = json!({ "expires": 1_795_315_055_000_u64, "must_change": false });
+        assert_eq!(words(&detail), "expires 2026-11-22T02:37:35Z, must change no");
+    }
+
+    #[test]
+    fn how_a_session_ended_is_said_and_not_quoted() {
+        for (outcome, said) in [
+            (json!({ "exited": 0 }), "outcome exited with 0"),
+            (json!({ "signalled": 1 }), "outcome ended by signal 1"),
+            (json!("closed"), "outcome closed"),
+            (json!({ "failed": "no such user" }), "outcome failed: no such user"),
+            (json!({ "teleported": 3 }), "outcome {\"teleported\":3}"),
+        ] {
+            assert_eq!(words(&json!({ "outcome": outcome })), said);
+        }
     }
 }

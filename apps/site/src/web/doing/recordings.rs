@@ -2,7 +2,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use model::SessionId;
 use serde_json::json;
-use store::{Acting, Actor, NewAudit};
+use store::Acting;
 
 use crate::web::file::{self, Sent};
 use crate::web::problem::Problem;
@@ -14,7 +14,6 @@ use crate::web::{WebState, secrets};
 pub async fn send(
     state: &WebState,
     acting: &Acting,
-    (actor, peer): (&str, &str),
     id: SessionId,
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Problem> {
@@ -29,13 +28,6 @@ pub async fn send(
         tracing::error!(%error, file = %path.display(), "Recording cannot be read");
         Problem::broken("Reading the recording")
     })?;
-    let entry = NewAudit {
-        actor: Actor::Operator(actor.to_owned()),
-        action: "recording.read",
-        subject: id.to_string(),
-        detail: json!({}),
-        peer: Some(peer.to_owned()),
-    };
-    acting.audit().append(entry, state.now()).await?;
+    acting.audit().note("recording.read", &id.to_string(), json!({}), state.now()).await?;
     Ok(sent)
 }

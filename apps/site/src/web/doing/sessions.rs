@@ -1,16 +1,22 @@
 use axum::http::StatusCode;
 use model::SessionState;
-use store::Session;
+use serde_json::json;
+use store::{Acting, Session};
 
 use crate::web::WebState;
 use crate::web::problem::Problem;
 
-/// Ends a session for the person named.
+/// Ends a session for the person named, on whose behalf `acting` is, and writes down who did.
 ///
 /// # Errors
 ///
 /// When it is over already, or no generation relays it at this moment.
-pub async fn end(state: &WebState, session: &Session, by: &str) -> Result<(), Problem> {
+pub async fn end(
+    state: &WebState,
+    acting: &Acting,
+    session: &Session,
+    by: &str,
+) -> Result<(), Problem> {
     let thing = "The session was not ended";
     if session.state == SessionState::Ended {
         let (reason, way_out) = ("It is over already.", "Nothing is left to do.");
@@ -20,5 +26,8 @@ pub async fn end(state: &WebState, session: &Session, by: &str) -> Result<(), Pr
         let reason = "It has no connection to this generation of the site at this moment.";
         return Err(Problem::busy(thing, reason));
     }
+    let detail = json!({ "endpoint": session.agent_name, "of": session.operator_name });
+    let subject = session.id.to_string();
+    acting.audit().note("session.terminated", &subject, detail, state.now()).await?;
     Ok(())
 }

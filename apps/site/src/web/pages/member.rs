@@ -67,6 +67,7 @@ impl Member {
             id: operator.id,
             name: operator.name.clone(),
             admin: operator.admin,
+            peer: self.visit.peer.clone(),
         })
     }
 

@@ -33,9 +33,8 @@ pub async fn download(
     let Ok(Path(id)) = id else {
         return Err(member.fault(Problem::not_found("The recording")));
     };
-    let who = (member.operator().name.as_str(), member.visit.peer.as_str());
     let acting = member.acting();
-    let sent = recordings::send(member.state(), &acting, who, id, (&method, &headers));
+    let sent = recordings::send(member.state(), &acting, id, (&method, &headers));
     sent.await.map_err(|problem| member.fault(problem))
 }
 

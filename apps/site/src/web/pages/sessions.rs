@@ -76,7 +76,8 @@ pub async fn ask_end(member: Member, id: Named<SessionId>) -> Answer {
 
 pub async fn end(id: Named<SessionId>, Posted(member, _): Posted<CsrfInput>) -> Answer {
     let session = find(&member, id).await?;
-    let ended = sessions::end(member.state(), &session, &member.operator().name).await;
+    let (state, by) = (member.state(), &member.operator().name);
+    let ended = sessions::end(state, &member.acting(), &session, by).await;
     ended.map_err(|problem| {
         let back = url::Session(session.id).to_string();
         member.fault(problem.link(back, "Back to the session"))

@@ -181,6 +181,10 @@ async fn sessions_are_listed_shown_and_ended() {
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
     assert_eq!(site.api(POST, &end, &admin, Value::Null).await.status, StatusCode::OK);
     assert_eq!(site.hub.heard(), [format!("end {his} for root")]);
+    let log = site.api(GET, "/audit?limit=1", &admin, Value::Null).await.json();
+    let said = ["action", "actor", "subject", "peer"].map(|field| log[0][field].clone());
+    let his_text = his.to_string();
+    assert_eq!(said, ["session.terminated", "root", &his_text, "192.0.2.7:40000"]);
     let end =
         store::SessionEnd { outcome: model::SessionOutcome::Exited(3), bytes_out: 9, bytes_in: 1 };
     site.store.sessions().ended(hers, end, NOW).await.expect("ends");

@@ -256,7 +256,7 @@ async fn a_jump_client_is_edited_and_removed_unless_somebody_works_on_it() {
 
     let refused = browser.fill(&remove, &remove, &[]).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
-    assert!(refused.text().contains("end them first"), "{}", refused.text());
+    assert!(refused.text().contains("end it first"), "{}", refused.text());
     let end = format!("/login/sessions/{session}/end");
     let ended = browser.fill(&end, &end, &[]).await;
     assert_eq!(ended.header("location"), format!("/login/sessions/{session}"));
@@ -289,7 +289,7 @@ async fn consoles_and_tokens_are_listed_and_revoked_after_a_question() {
     let foreign = format!("/login/consoles/{other}/revoke");
     assert_eq!(browser.get(&foreign).await.status, StatusCode::NOT_FOUND);
     let revoke = format!("/login/consoles/{laptop}/revoke");
-    assert!(browser.get(&revoke).await.text().contains("Revoke the console laptop of ruth?"));
+    assert!(browser.get(&revoke).await.text().contains("Revoke the console “laptop” of ruth?"));
     let gone = browser.fill(&revoke, &revoke, &[]).await;
     assert!(browser.follow(&gone).await.text().contains("laptop of ruth was revoked."));
     assert_eq!(site.hub.heard(), [format!("revoked {key}")]);
