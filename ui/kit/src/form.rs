@@ -66,8 +66,19 @@ pub struct Field {
     value: String,
     hint: String,
     error: Option<String>,
-    required: bool,
+    empty: Empty,
     focus: bool,
+}
+
+/// Whether a field may stay empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Empty {
+    /// It has to be filled in.
+    Refused,
+    /// It may, and the page says so.
+    Allowed,
+    /// It mostly does, and nobody needs to be told.
+    Usual,
 }
 
 impl HtmlSafe for Field {}
@@ -82,7 +93,7 @@ impl Field {
             value: String::new(),
             hint: String::new(),
             error: None,
-            required: true,
+            empty: Empty::Refused,
             focus: false,
         }
     }
@@ -110,7 +121,13 @@ impl Field {
 
     /// May stay empty.
     pub fn optional(mut self) -> Self {
-        self.required = false;
+        self.empty = Empty::Allowed;
+        self
+    }
+
+    /// Narrows what a page shows: empty until somebody looks for something.
+    pub fn filter(mut self) -> Self {
+        self.empty = Empty::Usual;
         self
     }
 

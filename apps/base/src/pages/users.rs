@@ -55,7 +55,7 @@ pub async fn add(
 }
 
 fn first_password(viewer: &Viewer, name: String, password: String) -> Response {
-    let done = Link { href: url::Users.to_string(), word: "Done".into() };
+    let done = Link { href: url::Users.to_string(), word: "Back to Users".into() };
     viewer.page(Tab::Users, &FirstPassword { name, password, done })
 }
 

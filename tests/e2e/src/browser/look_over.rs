@@ -8,6 +8,10 @@ use super::Browser;
 /// The sizes at which every page is looked over: a desktop, and a telephone held upright.
 const SIZES: [(u32, u32); 2] = [(1280, 900), (390, 844)];
 
+/// What is narrower is a telephone: the page says itself how wide it wants to be, and scroll bars
+/// take no room.
+const TELEPHONE_BELOW: u32 = 600;
+
 /// Runs in the page.
 const LOOK_OVER: &str = include_str!("look_over.js");
 
@@ -67,7 +71,8 @@ impl Browser {
     fn resize(&self, (width, height): (u32, u32)) -> Result<()> {
         // Narrower than the narrowest window, so the page is told instead of the window.
         let metrics = json!({
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false
+            "width": width, "height": height, "deviceScaleFactor": 1,
+            "mobile": width < TELEPHONE_BELOW
         });
         self.driver.devtools("Emulation.setDeviceMetricsOverride", &metrics).map(drop)
     }
