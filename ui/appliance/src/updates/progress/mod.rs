@@ -1,7 +1,9 @@
+mod samples;
+
 use askama::Template;
 use askama::filters::HtmlSafe;
 use model::Timestamp;
-use ui_kit::{Badge, Body, Notice, Refresh, Samples, Tone, url::appliance as url};
+use ui_kit::{Badge, Body, Notice, Refresh, Tone, url::appliance as url};
 
 use super::log::{Level, LogLine};
 use crate::text;
@@ -184,108 +186,5 @@ impl Body for Progress {
 
     fn refresh(&self) -> Option<Refresh> {
         self.is_live().then_some(Refresh::Parts(LOOK_AGAIN_S))
-    }
-}
-
-impl Samples for Progress {
-    fn samples() -> Vec<(&'static str, Self)> {
-        let entries: Vec<_> = super::samples::log()
-            .into_iter()
-            .map(|entry| (entry.at, entry.phase, entry.level, entry.text))
-            .collect();
-        let running = ProgressFacts {
-            plan: None,
-            subject: "Install site 1.1.0 (rev 2)",
-            phase: "fetching",
-            percent: 42,
-            text: "Downloading site-1.1.0-r2-x86_64.pkg: 12 MB of 28 MB",
-            next: "Then the package is verified against its signatures and unpacked.",
-            done: false,
-            entries: &entries[..2],
-        };
-        let switching = ProgressFacts {
-            phase: "switching-over",
-            percent: 80,
-            text: "",
-            next: "",
-            entries: &entries[..4],
-            ..running.clone()
-        };
-        let back = ProgressFacts {
-            phase: "rolling-back",
-            percent: 90,
-            text: "Going back to site 1.0.0 (rev 1)",
-            ..switching.clone()
-        };
-        let installed = ProgressFacts {
-            phase: "contracted",
-            percent: 100,
-            text: "",
-            next: "",
-            done: true,
-            entries: &entries,
-            ..running.clone()
-        };
-        let rolled_back = ProgressFacts {
-            phase: "rolled-back",
-            text: "site 1.1.0 (rev 2) was put back: its synthetic session got no answer within 10 s. No session was lost.",
-            next: "This version is not tried again by itself. Install a newer one when it is available.",
-            ..installed.clone()
-        };
-        let abandoned = ProgressFacts {
-            phase: "abandoned",
-            text: "The download of site-1.1.0-r2-x86_64.pkg stopped: no byte came for 60 s.",
-            next: "Check the way to the update server and install again; what is here already is kept.",
-            ..installed.clone()
-        };
-        let rescue = ProgressFacts {
-            phase: "rescue",
-            text: "Neither version starts: <status 101>.",
-            next: "",
-            ..installed.clone()
-        };
-        let later =
-            ProgressFacts { phase: "phase-of-a-later-release", text: "", ..running.clone() };
-        let plan = |states: [StepState; 3]| {
-            let names = ["base 1.2.0 (rev 2)", "site 1.1.0 (rev 2)", "site 1.2.0 (rev 2)"];
-            let step = states.iter().rposition(|state| *state != StepState::Waiting);
-            let steps = names.map(str::to_owned).into_iter().zip(states).collect();
-            PlanFacts { step: step.unwrap_or_default() + 1, steps }
-        };
-        let midway = plan([StepState::Done, StepState::Running, StepState::Waiting]);
-        let second = ProgressFacts {
-            plan: Some(&midway),
-            subject: "site 1.1.0 (rev 2), step 2 of 3",
-            ..running.clone()
-        };
-        let stopped = plan([StepState::Done, StepState::Failed, StepState::Waiting]);
-        let stopped = ProgressFacts {
-            plan: Some(&stopped),
-            subject: "site 1.1.0 (rev 2), step 2 of 3",
-            text: "site 1.1.0 (rev 2) was put back: its synthetic session got no answer within 10 s. \
-                   The plan stopped at step 2 of 3. base 1.2.0 (rev 2) stays installed. \
-                   site 1.2.0 (rev 2) was not begun.",
-            ..rolled_back.clone()
-        };
-        let all_done = plan([StepState::Done; 3]);
-        let all_done = ProgressFacts {
-            plan: Some(&all_done),
-            subject: "site 1.2.0 (rev 2), step 3 of 3",
-            ..installed.clone()
-        };
-        vec![
-            ("step", Self::new(&second)),
-            ("plan-stopped", Self::new(&stopped)),
-            ("plan-finished", Self::new(&all_done)),
-            ("nothing", Self::nothing()),
-            ("fetching", Self::new(&running)),
-            ("switching-over", Self::new(&switching)),
-            ("rolling-back", Self::new(&back)),
-            ("installed", Self::new(&installed)),
-            ("rolled-back", Self::new(&rolled_back)),
-            ("abandoned", Self::new(&abandoned)),
-            ("rescue", Self::new(&rescue)),
-            ("later", Self::new(&later)),
-        ]
     }
 }
