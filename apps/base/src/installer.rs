@@ -389,7 +389,7 @@ pub fn doing(state: &Machine) -> String {
         Install::Expanded { .. } => format!("Starting {package} beside the version that serves."),
         Install::SwitchingOver { .. } => format!("{package} is proven; it takes over."),
         Install::Trial { .. } => format!("{package} serves; watching it."),
-        Install::Committed { .. } => format!("{package} stays; letting the old version go."),
+        Install::Committed { .. } => format!("{package} stays; letting the other version go."),
         Install::RollingBack { .. } => format!("Going back from {package}."),
         Install::Contracted { .. } | Install::Abandoned { .. } | Install::RolledBack { .. } => {
             told(state).1

@@ -258,6 +258,7 @@ fn edit_and_remove(browser: &Browser, console: &Profile) -> Result<()> {
 fn audit_log(browser: &Browser) -> Result<()> {
     browser.press("Audit log")?;
     browser.expect("Removed a Jump Client")?;
+    browser.expect("Ended a session")?;
     browser.look_over("audit")?;
     browser.fill("Who", "admin")?;
     browser.fill("About", "web-two")?;
@@ -349,9 +350,9 @@ fn updates(browser: &Browser) -> Result<()> {
     browser.expect("What to expect")?;
     browser.look_over("install")?;
     browser.press("Install This Update")?;
-    browser.expect("It has begun.")?;
     // The page follows by itself, also over the hand-over of the site that passes it on.
-    browser.expect_within(Duration::from_mins(1), "site 1.1.0 (rev 2) is installed.")?;
+    browser
+        .expect_within(Duration::from_mins(1), "Installed.\nsite 1.1.0 (rev 2) is installed.")?;
     browser.look_over("installed")?;
     browser.press("Log of installs")?;
     browser.expect("Entries")?;
@@ -361,8 +362,13 @@ fn updates(browser: &Browser) -> Result<()> {
     browser.expect("runs now and is kept")?;
     browser.look_over("roll-back")?;
     browser.press("Roll Back")?;
-    browser.expect_within(Duration::from_mins(1), "site 1.0.0 (rev 1) is installed.")?;
-    browser.look_over("rolled-back")
+    browser.expect("Roll back to site 1.0.0 (rev 1)")?;
+    browser.expect_not("Download")?;
+    browser
+        .expect_within(Duration::from_mins(1), "Installed.\nsite 1.0.0 (rev 1) is installed.")?;
+    browser.look_over("rolled-back")?;
+    browser.press("Log of installs")?;
+    browser.expect("Roll back to site 1.0.0 (rev 1)")
 }
 
 /// A program that is stopped when it is dropped.

@@ -163,6 +163,11 @@ pub fn roll_back_question(kind: PackageKind, release: &Release) -> String {
     format!("Roll back to {}?", package_in_sentence(kind, release))
 }
 
+/// Names a try that an administrator goes back with.
+pub fn back_to(package: &str) -> String {
+    format!("Roll back to {package}")
+}
+
 /// The steps of an install in the words of the pages; `None` for one that is not known here.
 pub fn phase(phase: &str) -> Option<&'static str> {
     Some(match phase {

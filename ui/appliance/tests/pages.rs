@@ -142,3 +142,15 @@ fn progress_looks_again_only_until_it_is_over() {
     assert!(sample::<Progress>("fetching").contains("value=\"42\""));
     assert!(!sample::<Progress>("rolled-back").contains("data-live"));
 }
+
+#[test]
+fn going_back_shows_only_what_it_does() {
+    let html = sample::<Progress>("back-on-request");
+    assert!(html.contains("<h1>Roll back to site 1.0.0 (rev 1)</h1>"), "{html}");
+    let (_, phases) = html.split_once("aria-label=\"Phases\"").expect("phases");
+    let phases = phases.split("</ol>").next().expect("an end");
+    for (word, is_there) in [("Download", false), ("Expand", false), ("Prove", true)] {
+        assert_eq!(phases.contains(word), is_there, "{word}: {phases}");
+    }
+    assert!(sample::<Log>("typical").contains("<h2>Roll back to site 1.0.0 (rev 1)</h2>"));
+}

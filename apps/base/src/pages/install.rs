@@ -2,7 +2,7 @@
 
 use axum::Form;
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use model::{PackageKind, SessionKind, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,11 +10,10 @@ use ui_appliance::{
     Estimate, Finding, FindingLevel, ImpactFacts, InstallConfirm, InstallInput, RollBackConfirm,
     RollBackInput, RunningSession, Tab, Wished,
 };
-use ui_kit::Flash;
 use ui_kit::url::appliance as url;
 
 use super::updates::card;
-use super::viewer::{Viewer, done};
+use super::viewer::Viewer;
 use crate::api::{Problem, begin_rollback};
 use crate::base::{Base, Shared};
 use crate::past::{self, Past};
@@ -116,7 +115,8 @@ pub async fn roll_back(
 
 fn begun(viewer: &Viewer, result: Result<(), Problem>) -> Response {
     match result {
-        Ok(()) => done(url::Progress, &Flash::done("It has begun.")),
+        // The page says how far it is.
+        Ok(()) => Redirect::to(&url::Progress.to_string()).into_response(),
         Err(problem) => viewer.problem(&problem, url::Updates),
     }
 }

@@ -35,6 +35,30 @@ pub struct LogEntry {
     pub text: String,
 }
 
+/// Where a try leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To another version.
+    There,
+    /// To the version that ran before, which is in its slot already.
+    Back,
+}
+
+impl Way {
+    /// The way of a try whose first entry has that phase.
+    pub(super) fn of(first: Option<&str>) -> Self {
+        if first == Some(Self::Back.begin()) { Self::Back } else { Self::There }
+    }
+
+    /// The phase in which it begins.
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Self::There => "planned",
+            Self::Back => "expanded",
+        }
+    }
+}
+
 /// One line of a log, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(path = "updates/log_line.html")]
@@ -96,8 +120,12 @@ fn attempt(entries: &[LogEntry]) -> Attempt {
     // A chunk is never empty.
     let (first, last) = (&entries[0], &entries[entries.len() - 1]);
     let subject = entries.iter().map(|each| each.subject.as_str()).find(|name| !name.is_empty());
+    let subject = subject.unwrap_or(text::UNNAMED_ATTEMPT);
     Attempt {
-        title: subject.unwrap_or(text::UNNAMED_ATTEMPT).to_owned(),
+        title: match Way::of(Some(&first.phase)) {
+            Way::There => subject.to_owned(),
+            Way::Back => text::back_to(subject),
+        },
         outcome: outcome(&last.phase),
         started: Moment::at(first.at),
         took: took(first.at, last.at),

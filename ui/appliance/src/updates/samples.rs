@@ -138,7 +138,7 @@ pub(super) fn impact_refused() -> ImpactFacts {
     facts
 }
 
-/// One install that went well, and after it one that was put back.
+/// One install that went well, one that was put back, and one that an administrator took back.
 pub(super) fn log() -> Vec<LogEntry> {
     let entry = |attempt: u8, subject: &str, after: u64, phase: &str, level, text: &str| LogEntry {
         attempt: AttemptId::from_bytes([attempt; 16]),
@@ -154,6 +154,7 @@ pub(super) fn log() -> Vec<LogEntry> {
     let site = |after, phase, level, text| {
         entry(2, "Install site 1.1.0 (rev 2)", after, phase, level, text)
     };
+    let back = |after, phase, text| entry(3, "site 1.0.0 (rev 1)", after, phase, Level::Info, text);
     vec![
         base(0, "planned", "Asked for by admin."),
         base(1, "fetching", "Downloaded 28 MB in 9 s."),
@@ -169,5 +170,9 @@ pub(super) fn log() -> Vec<LogEntry> {
             Level::Warning,
             "site 1.0.0 (rev 1) goes on; 1.1.0 (rev 2) is not offered again by itself.",
         ),
+        back(200, "expanded", "Starting site 1.0.0 (rev 1) beside the version that serves."),
+        back(202, "switching-over", "site 1.0.0 (rev 1) is proven; it takes over."),
+        back(203, "trial", "site 1.0.0 (rev 1) serves; watching it."),
+        back(210, "contracted", "site 1.0.0 (rev 1) is installed."),
     ]
 }

@@ -5,7 +5,7 @@ use askama::filters::HtmlSafe;
 use model::Timestamp;
 use ui_kit::{Badge, Body, Notice, Refresh, Tone, url::appliance as url};
 
-use super::log::{Level, LogLine};
+use super::log::{Level, LogLine, Way};
 use crate::text;
 
 /// The phases that a person follows, in their order.
@@ -125,16 +125,20 @@ impl Progress {
 
     /// The page in words.
     pub fn new(facts: &ProgressFacts<'_>) -> Self {
+        let way = Way::of(facts.entries.first().map(|(_, phase, ..)| phase.as_str()));
         let doing = if facts.text.is_empty() {
             text::phase(facts.phase).unwrap_or(facts.phase)
         } else {
             facts.text
         };
         Self {
-            subject: facts.subject.to_owned(),
+            subject: match way {
+                Way::There => facts.subject.to_owned(),
+                Way::Back => text::back_to(facts.subject),
+            },
             plan: facts.plan.map(Plan::new),
             bar: (!facts.done).then(|| ui_kit::Progress::new(facts.percent, doing)),
-            phases: if facts.done { vec![] } else { phases(facts.phase) },
+            phases: if facts.done { vec![] } else { phases(facts.phase, way) },
             next: facts.next.to_owned(),
             outcome: facts.done.then(|| outcome(facts.phase, facts.text)),
             lines: facts
@@ -151,10 +155,13 @@ impl Progress {
     }
 }
 
-/// What is done, what is under way and what is still to come; only the last two when going back.
-fn phases(now: &str) -> Vec<Badge> {
+/// What is done, what is under way and what is still to come; only what is under way when a version
+/// failed and is put back.
+fn phases(now: &str, way: Way) -> Vec<Badge> {
     let word = |phase| text::phase(phase).unwrap_or(phase).to_owned();
-    let Some(here) = PHASES.iter().position(|phase| *phase == now) else {
+    let begin = PHASES.iter().position(|phase| *phase == way.begin()).unwrap_or_default();
+    let phases = &PHASES[begin..];
+    let Some(here) = phases.iter().position(|phase| *phase == now) else {
         return vec![Badge::new(Tone::Busy, word(now))];
     };
     let badge = |(at, phase): (usize, &&'static str)| match at.cmp(&here) {
@@ -162,7 +169,7 @@ fn phases(now: &str) -> Vec<Badge> {
         std::cmp::Ordering::Equal => Badge::new(Tone::Busy, word(phase)),
         std::cmp::Ordering::Greater => Badge::new(Tone::Idle, word(phase)),
     };
-    PHASES.iter().enumerate().map(badge).collect()
+    phases.iter().enumerate().map(badge).collect()
 }
 
 fn outcome(phase: &str, why: &str) -> Notice {

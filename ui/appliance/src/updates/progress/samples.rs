@@ -71,11 +71,20 @@ fn under_way(entries: &Entries) -> Vec<Named> {
         text: "Going back to site 1.0.0 (rev 1)",
         ..switching.clone()
     };
+    let went_back = ProgressFacts {
+        subject: "site 1.0.0 (rev 1)",
+        phase: "trial",
+        percent: 90,
+        text: "site 1.0.0 (rev 1) serves; watching it.",
+        entries: &entries[entries.len() - 4..entries.len() - 1],
+        ..switching.clone()
+    };
     let later = ProgressFacts { phase: "phase-of-a-later-release", text: "", ..fetching(entries) };
     vec![
         ("fetching", Progress::new(&fetching(entries))),
         ("switching-over", Progress::new(&switching)),
         ("rolling-back", Progress::new(&back)),
+        ("back-on-request", Progress::new(&went_back)),
         ("later", Progress::new(&later)),
     ]
 }
