@@ -10,8 +10,8 @@
 //! path, many appends at a time. Only what [`Recorder::recorded`] covers may be acknowledged.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use model::{SessionId, SessionOutcome, Timestamp};
@@ -19,12 +19,15 @@ use serde::Serialize;
 
 use crate::chain::{Ending, Link, Record, Step};
 use crate::process::Size;
+use files::{Files, Missing};
 use text::TextStream;
 
+mod files;
 mod resume;
 mod text;
 mod verify;
 
+pub use files::paths;
 pub use resume::Resumed;
 pub use verify::{Verified, verify};
 
@@ -132,14 +135,6 @@ struct Track {
     /// The offset that comes next, the buffer included.
     next: u64,
     text: TextStream,
-}
-
-#[derive(Debug)]
-struct Files {
-    cast: File,
-    cast_path: PathBuf,
-    chain: File,
-    chain_path: PathBuf,
 }
 
 impl Recorder {
@@ -417,90 +412,6 @@ fn header_line(header: &Header) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(&line).expect("numbers and strings always serialise");
     bytes.push(b'\n');
     bytes
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Create,
-    Refuse,
-}
-
-impl Files {
-    fn open(dir: &Path, session: SessionId, missing: Missing) -> Result<Self, RecorderError> {
-        let (cast_path, chain_path) = paths(dir, session);
-        let chain = open(&chain_path, dir, session, missing)?;
-        match chain.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RecorderError::HeldElsewhere(session)),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &chain_path, source)),
-        }
-        // Only now: a file is opened for writing by the holder of the lock alone.
-        let cast = open(&cast_path, dir, session, missing)?;
-        Ok(Self { cast, cast_path, chain, chain_path })
-    }
-
-    fn record_count(&mut self) -> Result<u64, RecorderError> {
-        let len = self.chain.metadata().map_err(|e| failed("read", &self.chain_path, e))?.len();
-        Ok(len / crate::chain::RECORD_LEN as u64)
-    }
-
-    fn record_at(&mut self, number: u64) -> Result<Option<Record>, RecorderError> {
-        let mut bytes = [0; crate::chain::RECORD_LEN];
-        let at = SeekFrom::Start(number * crate::chain::RECORD_LEN as u64);
-        let mut read = || -> io::Result<()> {
-            self.chain.seek(at)?;
-            self.chain.read_exact(&mut bytes)
-        };
-        read().map_err(|e| failed("read", &self.chain_path, e))?;
-        Ok(Record::decode(&bytes).filter(|record| record.number == number))
-    }
-
-    /// Cuts both files to that length and goes to their ends.
-    fn truncate(&mut self, cast_len: u64, chain_len: u64) -> Result<(), RecorderError> {
-        let cut = |file: &mut File, len: u64| -> io::Result<()> {
-            // Even a cut that changes nothing waits for the file system's journal.
-            if file.metadata()?.len() != len {
-                file.set_len(len)?;
-            }
-            file.seek(SeekFrom::Start(len)).map(drop)
-        };
-        cut(&mut self.cast, cast_len).map_err(|e| failed("cut", &self.cast_path, e))?;
-        cut(&mut self.chain, chain_len).map_err(|e| failed("cut", &self.chain_path, e))
-    }
-
-    fn write(&mut self, bytes: &[u8], record: &Record) -> Result<(), RecorderError> {
-        self.cast.write_all(bytes).map_err(|e| failed("write", &self.cast_path, e))?;
-        self.chain.write_all(&record.encode()).map_err(|e| failed("write", &self.chain_path, e))
-    }
-
-    fn sync(&self) -> Result<(), RecorderError> {
-        self.cast.sync_data().map_err(|e| failed("sync", &self.cast_path, e))?;
-        self.chain.sync_data().map_err(|e| failed("sync", &self.chain_path, e))
-    }
-}
-
-fn open(
-    path: &Path,
-    dir: &Path,
-    session: SessionId,
-    missing: Missing,
-) -> Result<File, RecorderError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(missing == Missing::Create).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|source| {
-        if source.kind() == io::ErrorKind::NotFound && missing == Missing::Refuse {
-            let reason = "a file of it is not there";
-            return RecorderError::Missing { session, dir: dir.to_owned(), reason };
-        }
-        failed("open", path, source)
-    })
-}
-
-/// Where the recording of a session and its chain lie.
-pub fn paths(dir: &Path, session: SessionId) -> (PathBuf, PathBuf) {
-    (dir.join(format!("{session}.cast")), dir.join(format!("{session}.chain")))
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> RecorderError {
