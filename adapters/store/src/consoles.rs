@@ -1,6 +1,8 @@
 use model::{ConsoleId, OperatorId, PublicKey, Timestamp};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+};
 use uuid::Uuid;
 
 use crate::caller::{Action, Resource, Scope};
@@ -144,13 +146,17 @@ impl Consoles {
     }
 
     /// Notes that a console connected.
-    pub async fn seen(&self, id: ConsoleId, now: Timestamp) -> Result<()> {
+    pub(crate) async fn seen_in(
+        &self,
+        txn: &DatabaseTransaction,
+        id: ConsoleId,
+        now: Timestamp,
+    ) -> Result<()> {
         self.0.caller.site("say when a console was seen")?;
-        let turn = self.0.store.write_one(Commit::Unsynced).await?;
         let update = console::Entity::update_many()
             .col_expr(console::Column::LastSeenAt, Expr::value(ms(now)))
             .filter(console::Column::Id.eq(id.0));
-        self.0.store.sorted(update.exec(turn.db).await).map(drop)
+        self.0.store.sorted(update.exec(txn).await).map(drop)
     }
 
     /// Withdraws a console: its key opens nothing any more. Answers what it was.

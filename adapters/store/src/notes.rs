@@ -1,9 +1,9 @@
-use model::{AgentId, Release, SessionId, Timestamp};
+use model::{AgentId, ConsoleId, Release, SessionId, Timestamp};
 
 use crate::store::Commit;
 use crate::{Leg, NewLeg, Result, Store};
 
-/// What happened to a session or a Jump Client, to be written down soon.
+/// What happened to a session, a Jump Client or a console, to be written down soon.
 ///
 /// Thousands come at once when a site takes over from another one or starts again. Each alone would be a
 /// commit, and the last would wait for longer than anybody does; so they are written many at a time.
@@ -13,6 +13,8 @@ pub enum Note {
     AgentHere(AgentId, Release),
     /// A Jump Client's last link to this generation is gone.
     AgentGone(AgentId),
+    /// An access console has a link to this generation.
+    ConsoleHere(ConsoleId),
     /// Bytes of a session flow through this generation.
     SessionHere(SessionId),
     /// A leg attached to this generation.
@@ -38,6 +40,7 @@ impl Store {
                 Note::AgentGone(id) => {
                     self.agents().disconnect_in(&writing.txn, *id, *at).await?;
                 }
+                Note::ConsoleHere(id) => self.consoles().seen_in(&writing.txn, *id, *at).await?,
                 Note::SessionHere(id) => self.sessions().live_in(&writing.txn, *id).await?,
                 Note::LegHere(new) => {
                     self.sessions().attach_in(&writing.txn, new.clone(), *at).await?;

@@ -6,7 +6,7 @@ use common::{Db, NOW, caller, later, operator};
 use model::{PublicKey, Timestamp};
 use sluis_store::{
     Access, Actor, AuditFilter, ConsoleRefused, Error, LOGIN_TRIES, LoginTry, NewApiToken,
-    NewAudit, NewWebSession, Operator, PasswordChange, PasswordCheck, Store, TokenHash,
+    NewAudit, NewWebSession, Note, Operator, PasswordChange, PasswordCheck, Store, TokenHash,
 };
 
 async fn sign_in(store: &Store, operator: &Operator, cookie: &str) -> TokenHash {
@@ -219,6 +219,11 @@ async fn a_console_belongs_to_one_operator_and_says_why_it_may_not() {
     assert_eq!(console.usable(later(90)), Err(ConsoleRefused::Expired(later(90))));
     assert!(store.by(&caller(&jan)).consoles().list().await.expect("own").is_empty());
     assert!(store.by(&caller(&jan)).consoles().revoke(id, NOW).await.is_err());
+    assert_eq!(console.last_seen, None);
+    let notes = [(Note::ConsoleHere(id), later(5)), (Note::ConsoleHere(id), later(7))];
+    store.write_down(&notes).await.expect("notes");
+    let console = consoles.by_key(&key).await.expect("reads").expect("known");
+    assert_eq!(console.last_seen, Some(later(7)));
     consoles.revoke(id, NOW).await.expect("revokes");
     let console = consoles.by_key(&key).await.expect("reads").expect("known");
     assert_eq!(console.usable(NOW), Err(ConsoleRefused::Revoked));

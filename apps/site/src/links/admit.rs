@@ -73,13 +73,9 @@ pub(super) async fn console(site: &Arc<Site>, request: &LinkRequest) -> Admitted
         let welcome = Welcome { id: None, name: String::new(), known: false };
         return Ok((Peer::Console { operator: None, key: request.key }, welcome));
     };
-    let (consoles, seen) = (site.store.consoles(), console.id);
+    let (notes, seen) = (site.broker.notes.clone(), console.id);
     // Beside the link's work: nobody waits for it.
-    tokio::spawn(async move {
-        if let Err(error) = consoles.seen(seen, now()).await {
-            tracing::warn!(console = %seen, %error, "Connection is not in the database");
-        }
-    });
+    tokio::spawn(async move { notes.add(Note::ConsoleHere(seen)).await });
     let (id, name) = (console.operator.id, console.operator.name);
     let welcome = welcome(Some(console.id.as_bytes().to_vec()), &name);
     Ok((Peer::Console { operator: Some((id, name)), key: request.key }, welcome))
