@@ -1,14 +1,15 @@
 //! `cargo xtask demo`: an update server, an appliance and three Jump Clients, updated under live
 //! sessions, with a timeline of what happened and what anybody noticed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use sluis_e2e::appliance::{Appliance, Outcome, PASSWORD};
 use sluis_e2e::bins::client_program;
-use sluis_e2e::live::{Live, Scale, check_recordings};
+use sluis_e2e::live::{Live, Noticed, Scale, check_recordings};
+use sluis_e2e::rig::Profile;
 use sluis_e2e::vendor::{Release, Vendor};
 
 /// Starts a whole Sluis on this machine and updates it while it works.
@@ -32,14 +33,34 @@ const QUIET: std::time::Duration = std::time::Duration::from_secs(2);
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (folder, _guard) = match &arguments.dir {
-        Some(dir) => (dir.clone(), None),
-        None => {
-            let made = tempfile::TempDir::with_prefix("sluis-demo-")?;
-            (made.path().to_owned(), Some(made))
-        }
-    };
+    let (folder, _guard) = folder(&arguments)?;
     let mut timeline = Timeline::new();
+    let (vendor, updates) = start_vendor(&folder, &mut timeline)?;
+    let mut appliance = start_appliance(&folder, &vendor, &mut timeline)?;
+    let (token, console) = enrol_clients(&mut appliance, &mut timeline)?;
+    publish_update(&vendor, &mut timeline)?;
+    let noticed = update(&appliance, (&token, &console), scale(arguments.sessions), &mut timeline)?;
+    let recordings = check_recordings(&appliance, Duration::from_secs(20))?;
+    timeline.print();
+    println!("\n{noticed}");
+    println!("recordings      {recordings} checked from end to end, each in one piece");
+    if arguments.exit {
+        return Ok(());
+    }
+    stay(&vendor, &appliance, &updates, &folder)
+}
+
+/// Where everything lies, and what removes it at the end.
+fn folder(arguments: &Arguments) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(dir) = &arguments.dir {
+        return Ok((dir.clone(), None));
+    }
+    let made = tempfile::TempDir::with_prefix("sluis-demo-")?;
+    Ok((made.path().to_owned(), Some(made)))
+}
+
+/// Publishes the first release; answers also where the update server is.
+fn start_vendor(folder: &Path, timeline: &mut Timeline) -> Result<(Vendor, String)> {
     let mut vendor = Vendor::new(&folder.join("vendor"))?;
     timeline.note("keys made: root and targets 2 of 3, delegations base, site, agent");
     vendor.publish(&Release {
@@ -52,17 +73,25 @@ fn main() -> Result<()> {
     })?;
     let updates = vendor.serve()?;
     timeline.note(&format!("1.0.0 (rev 1) published, update server at {updates}"));
+    Ok((vendor, updates))
+}
 
+/// Sets an appliance up and installs its first site.
+fn start_appliance(folder: &Path, vendor: &Vendor, timeline: &mut Timeline) -> Result<Appliance> {
     let enrolment = vendor.customer("Harbour", "localhost")?;
     let package = vendor.package("base", "1.0.0", 1)?;
-    let mut appliance = Appliance::new(&folder.join("harbour"), &package, &vendor, &enrolment)?;
+    let mut appliance = Appliance::new(&folder.join("harbour"), &package, vendor, &enrolment)?;
     appliance.start()?;
     appliance.sign_in()?;
     timeline.note(&format!("appliance at https://{}, without a site yet", appliance.address));
     let outcome = appliance.install("site", "1.0.0")?;
     good(&outcome, &appliance)?;
     timeline.installed("site 1.0.0 (rev 1), the first", &outcome);
+    Ok(appliance)
+}
 
+/// Enrols the Jump Clients and signs a console in; answers a token of the API and the console.
+fn enrol_clients(appliance: &mut Appliance, timeline: &mut Timeline) -> Result<(String, Profile)> {
     let token = appliance.site_sign_in()?;
     for name in CLIENTS {
         appliance.agent(name, &token, &client_program("sluis-agent"))?;
@@ -70,7 +99,10 @@ fn main() -> Result<()> {
     appliance.wait_clients(&token, CLIENTS.len(), None, Duration::from_secs(30))?;
     let console = appliance.console("ada")?;
     timeline.note("three Jump Clients enrolled, a console signed in");
+    Ok((token, console))
+}
 
+fn publish_update(vendor: &Vendor, timeline: &mut Timeline) -> Result<()> {
     vendor.publish(&Release {
         version: "1.1.0",
         revision: 2,
@@ -80,9 +112,21 @@ fn main() -> Result<()> {
         more: &[],
     })?;
     timeline.note("1.1.0 (rev 2) published: new base, new site with a schema change, new agents");
+    Ok(())
+}
 
-    let scale = Scale { ticking: arguments.sessions, typing: (arguments.sessions / 4).max(1) };
-    let mut live = Live::start(&appliance, &console, &CLIENTS, scale)?;
+fn scale(sessions: usize) -> Scale {
+    Scale { ticking: sessions, typing: (sessions / 4).max(1) }
+}
+
+/// Updates base, site and agents under live sessions; answers what anybody noticed.
+fn update(
+    appliance: &Appliance,
+    (token, console): (&str, &Profile),
+    scale: Scale,
+    timeline: &mut Timeline,
+) -> Result<Noticed> {
+    let mut live = Live::start(appliance, console, &CLIENTS, scale)?;
     timeline.note(&format!(
         "{} sessions print a line every 10 ms, {} are typed into, others open and end, HTTP requests run",
         scale.ticking, scale.typing
@@ -91,25 +135,17 @@ fn main() -> Result<()> {
     for (kind, label) in [("base", "base 1.1.0 (rev 2)"), ("site", "site 1.1.0 (rev 2)")] {
         live.mark(&format!("{kind} is updated"));
         let outcome = appliance.install(kind, "1.1.0")?;
-        good(&outcome, &appliance)?;
+        good(&outcome, appliance)?;
         timeline.installed(label, &outcome);
     }
     live.mark("agents are updated");
     let limit = Duration::from_mins(2);
-    let after = appliance.wait_clients(&token, CLIENTS.len(), Some("1.1.0"), limit)?;
+    let after = appliance.wait_clients(token, CLIENTS.len(), Some("1.1.0"), limit)?;
     timeline.note(&format!(
         "all Jump Clients run 1.1.0, {:.1} s after the site, under their sessions",
         after.as_secs_f64()
     ));
-    let noticed = live.finish()?;
-    let recordings = check_recordings(&appliance, Duration::from_secs(20))?;
-    timeline.print();
-    println!("\n{noticed}");
-    println!("recordings      {recordings} checked from end to end, each in one piece");
-    if arguments.exit {
-        return Ok(());
-    }
-    stay(&vendor, &appliance, &updates, &folder)
+    live.finish()
 }
 
 /// Fails with what the appliance says when an install did not end well.
@@ -125,12 +161,7 @@ fn good(outcome: &Outcome, appliance: &Appliance) -> Result<()> {
     Ok(())
 }
 
-fn stay(
-    vendor: &Vendor,
-    appliance: &Appliance,
-    updates: &str,
-    folder: &std::path::Path,
-) -> Result<()> {
+fn stay(vendor: &Vendor, appliance: &Appliance, updates: &str, folder: &Path) -> Result<()> {
     vendor.publish(&Release {
         version: "1.2.0",
         revision: 3,
