@@ -267,81 +267,109 @@ fn generations(appliance: &Appliance) -> Vec<(String, u64, u64)> {
         .collect()
 }
 
-// req: UPD-06
-#[test]
-fn a_license_changes_what_is_licensed_and_neither_software_nor_clients() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut vendor = Vendor::new(&folder.path().join("vendor")).expect("keys and a repository");
-    let release = Release {
-        version: "1.0.0",
-        revision: 1,
-        schema: 1,
-        notes: "",
-        site_requires: None,
-        more: &["--level", "1"],
-    };
-    vendor.publish(&release).expect("published");
-    vendor.serve().expect("an update server");
-    let mut appliance =
-        Appliance::with_site(&folder.path().join("harbour"), &vendor).expect("an appliance");
-    let token = appliance.site_sign_in().expect("the site's first password is changed");
-    appliance.agent("web-1", &token, &client_program("sluis-agent")).expect("an agent");
-    let minute = std::time::Duration::from_mins(1);
-    appliance.wait_clients(&token, 1, None, minute).expect("the agent is online");
-    let console = appliance.console("ada").expect("a console");
-    let of_site = || {
-        let answer = appliance.web.call(hyper::Method::GET, "/api/v1/license", Some(&token), None);
-        answer.expect("an answer")
-    };
-    let of_base = || appliance.api(hyper::Method::GET, "/status", None).expect("an answer");
-    assert_eq!(of_site()["license"], Value::Null);
-    assert_eq!(of_base()["license"], Value::Null);
+/// An appliance with one Jump Client, and who asks it about its license.
+struct Licensee {
+    vendor: Vendor,
+    appliance: Appliance,
+    token: String,
+}
 
-    let live = Live::start(&appliance, &console, &["web-1"], Scale { ticking: 2, typing: 1 });
-    let live = live.expect("sessions");
-    let before = generations(&appliance);
-    let software = (of_base()["base"].clone(), of_base()["site"].clone());
-    let mut last = Value::Null;
-    for (revision, users, expires) in [(1, 10, "2089-12-31"), (2, 40, "2090-12-31")] {
-        vendor.license("localhost", revision, users, expires).expect("published");
-        let done = appliance.install("license", "1.0.0").expect("it is installed");
+impl Licensee {
+    fn new(folder: &Path) -> Self {
+        let mut vendor = Vendor::new(&folder.join("vendor")).expect("keys and a repository");
+        let release = Release {
+            version: "1.0.0",
+            revision: 1,
+            schema: 1,
+            notes: "",
+            site_requires: None,
+            more: &["--level", "1"],
+        };
+        vendor.publish(&release).expect("published");
+        vendor.serve().expect("an update server");
+        let mut appliance =
+            Appliance::with_site(&folder.join("harbour"), &vendor).expect("an appliance");
+        let token = appliance.site_sign_in().expect("the site's first password is changed");
+        appliance.agent("web-1", &token, &client_program("sluis-agent")).expect("an agent");
+        let licensee = Self { vendor, appliance, token };
+        licensee.client_is_online();
+        licensee
+    }
+
+    fn client_is_online(&self) {
+        let minute = std::time::Duration::from_mins(1);
+        self.appliance.wait_clients(&self.token, 1, None, minute).expect("the agent is online");
+    }
+
+    fn of_site(&self) -> Value {
+        let web = &self.appliance.web;
+        let answer = web.call(hyper::Method::GET, "/api/v1/license", Some(&self.token), None);
+        answer.expect("an answer")
+    }
+
+    fn of_base(&self) -> Value {
+        self.appliance.api(hyper::Method::GET, "/status", None).expect("an answer")
+    }
+
+    /// Installs a license and holds what site and base say of it; answers its end.
+    fn install(&self, revision: u32, users: u32, expires: &str) -> Value {
+        self.vendor.license("localhost", revision, users, expires).expect("published");
+        let done = self.appliance.install("license", "1.0.0").expect("it is installed");
         assert_eq!(done.phase, "contracted", "{}", done.text);
         for phase in ["expanded", "switching-over", "trial"] {
             assert!(done.phases.iter().all(|(_, passed)| passed != phase), "{:?}", done.phases);
         }
-        let (site, base) = (of_site(), of_base());
+        let (site, base) = (self.of_site(), self.of_base());
         for (who, found) in [("site", &site["license"]), ("base", &base["license"])] {
-            assert_eq!(
-                (&found["users"], &found["hostname"]),
-                (&json!(users), &json!("localhost")),
-                "{who}: {found}"
-            );
+            let said = (&found["users"], &found["hostname"]);
+            assert_eq!(said, (&json!(users), &json!("localhost")), "{who}: {found}");
             assert_eq!(found["release"]["revision"], revision, "{who}: {found}");
-            assert_ne!(found["expires"], last, "{who}: {found}");
+            assert_eq!(found["expires"], site["license"]["expires"], "{who}: {found}");
         }
         assert_eq!((&site["state"], &base["license"]["state"]), (&json!("valid"), &json!("valid")));
-        last = site["license"]["expires"].clone();
-        assert_eq!((base["base"].clone(), base["site"].clone()), software, "no software changed");
+        site["license"]["expires"].clone()
     }
-    let after = generations(&appliance);
+
+    /// Another site's license is not even offered, and one that ended is refused.
+    fn refuses_what_does_not_hold(&self) {
+        self.vendor.license("other.example.com", 3, 99, "2090-12-31").expect("published");
+        self.vendor.license("localhost", 4, 99, "2020-12-31").expect("published");
+        let found = self.appliance.check().expect("a check").to_string();
+        assert!(!found.contains("other.example.com"), "{found}");
+        let ended = self.appliance.install("license", "1.0.0").expect("it is tried");
+        assert_eq!(ended.phase, "abandoned", "{}", ended.text);
+        assert!(ended.text.contains("the license ended on 2020-12-31"), "{}", ended.text);
+    }
+}
+
+// req: UPD-06
+#[test]
+fn a_license_changes_what_is_licensed_and_neither_software_nor_clients() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut licensee = Licensee::new(folder.path());
+    let console = licensee.appliance.console("ada").expect("a console");
+    assert_eq!(licensee.of_site()["license"], Value::Null);
+    assert_eq!(licensee.of_base()["license"], Value::Null);
+
+    let scale = Scale { ticking: 2, typing: 1 };
+    let live = Live::start(&licensee.appliance, &console, &["web-1"], scale).expect("sessions");
+    let before = generations(&licensee.appliance);
+    let software = |base: &Value| (base["base"].clone(), base["site"].clone());
+    let unlicensed = software(&licensee.of_base());
+    let ends = [licensee.install(1, 10, "2089-12-31"), licensee.install(2, 40, "2090-12-31")];
+    assert_ne!(ends[0], ends[1]);
+    assert_eq!(software(&licensee.of_base()), unlicensed, "no software changed");
+    let after = generations(&licensee.appliance);
     let names = |all: &[(String, u64, u64)]| {
         all.iter().map(|(name, agents, _)| (name.clone(), *agents)).collect::<Vec<_>>()
     };
     assert_eq!(names(&after), names(&before), "the same generation, with the same clients");
-    let noticed = live.finish().expect("nobody missed anything");
-    println!("{noticed}");
-    // Another site's license is not even offered, and one that ended is refused.
-    vendor.license("other.example.com", 3, 99, "2090-12-31").expect("published");
-    vendor.license("localhost", 4, 99, "2020-12-31").expect("published");
-    let found = appliance.check().expect("a check").to_string();
-    assert!(!found.contains("other.example.com"), "{found}");
-    let ended = appliance.install("license", "1.0.0").expect("it is tried");
-    assert_eq!(ended.phase, "abandoned", "{}", ended.text);
-    assert!(ended.text.contains("the license ended on 2020-12-31"), "{}", ended.text);
+    println!("{}", live.finish().expect("nobody missed anything"));
+
+    licensee.refuses_what_does_not_hold();
     // It is still told after everything was started anew.
-    appliance.stop();
-    appliance.start().expect("a base");
-    appliance.wait_clients(&token, 1, None, minute).expect("the agent is online");
-    let again = appliance.web.call(hyper::Method::GET, "/api/v1/license", Some(&token), None);
-    assert_eq!(again.expect("an answer")["license"]["users"], 40);
+    licensee.appliance.stop();
+    licensee.appliance.start().expect("a base");
+    licensee.client_is_online();
+    assert_eq!(licensee.of_site()["license"]["users"], 40);
 }
