@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use ::session::OpenApi;
 use anyhow::{Context, Result, anyhow};
@@ -20,6 +21,9 @@ use crate::exit::Problem;
 
 /// An answer that is larger is not read: no list is.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
+
+/// An answer that takes longer does not come: what the site waits for by itself takes a third of it.
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// Calls the API; the answer's JSON, or the site's words when it says no.
 pub async fn call(
@@ -80,10 +84,15 @@ async fn send(
     token: Option<&str>,
     body: Option<&Value>,
 ) -> Result<(StatusCode, Value)> {
-    let (answer, driver) = request(current, method, path, token, body).await?;
-    let answer = whole(answer).await?;
-    driver.abort();
-    Ok(answer)
+    let exchange = async {
+        let (answer, driver) = request(current, method, path, token, body).await?;
+        let answer = whole(answer).await?;
+        driver.abort();
+        Ok(answer)
+    };
+    let late =
+        || anyhow!("the site did not answer within {} s; try again", ANSWER_WITHIN.as_secs());
+    tokio::time::timeout(ANSWER_WITHIN, exchange).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn whole(answer: Response<Incoming>) -> Result<(StatusCode, Value)> {

@@ -137,6 +137,7 @@ struct LoginArguments {
 }
 
 fn main() -> ExitCode {
+    end_quietly_when_nobody_reads();
     let arguments = Arguments::parse();
     link::install_crypto();
     // One thread: a keystroke and its echo should not wait for another one to wake up.
@@ -156,6 +157,19 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(problem) => exit::report(json, &problem),
     }
+}
+
+/// `sluis sessions | head` is no fault of anybody: whoever reads has had enough.
+fn end_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout"))
+        {
+            // As a shell counts an end by SIGPIPE.
+            std::process::exit(128 + 13);
+        }
+        usual(panic);
+    }));
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Problem> {

@@ -7,7 +7,6 @@ use anyhow::Result;
 use axum::Router;
 use futures_util::future::BoxFuture;
 use model::{AgentId, OperatorId, PublicKey, Release, SessionId};
-use session::Close;
 use store::Store;
 
 use crate::clock::now;
@@ -88,10 +87,7 @@ impl web::Hub for Links {
             let found = live.iter().find(|session| session.ticket.session == id);
             let Some(session) = found else { return false };
             tracing::info!(session = %id, by, "Session is ended from outside");
-            // An agent that is away hears it when it is back.
-            if let Some(agent) = session.ask_to_close() {
-                let _ = agent.writer.message(Close {}).await;
-            }
+            self.broker.ask_to_close(session).await;
             true
         })
     }

@@ -174,3 +174,21 @@ fn another_console_does_not_get_a_session_by_its_id() {
         while !ended(reader.next().await.expect("the link holds").expect("an end").frame) {}
     });
 }
+
+#[test]
+fn a_session_whose_operator_asked_for_its_end_and_left_is_over() {
+    let stage = stage();
+    let ask = ask(SessionId(uuid::Uuid::now_v7()), "sleep 600");
+    runtime().block_on(async {
+        let link = dial(&stage.rig, &stage.ada).await;
+        let (mut reader, writer) = send(&link, &ask).await;
+        let answer = reader.message().await.expect("an answer");
+        assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
+        writer.message(session::Close {}).await.expect("written");
+        writer.close().await;
+        // What is written goes out before the link closes.
+        while let Ok(Some(_)) = reader.next().await {}
+    });
+    let recordings = stage.rig.path("site/recordings");
+    assert_eq!(check_recordings_in(&recordings, Duration::from_secs(20)).expect("over"), 1);
+}

@@ -135,6 +135,8 @@ pub async fn run_console_leg(
     }
     session.detach_console(&leg, now());
     broker.leg_lost(&session, store::Leg::Console);
+    // It may have asked for the end as its last word.
+    try_finish(&broker, &session).await;
 }
 
 async fn from_console(
@@ -196,6 +198,16 @@ async fn try_finish(broker: &Arc<Broker>, session: &Arc<Session>) {
 }
 
 impl Broker {
+    /// Has a session ended: its agent is told, or hears it when it is back.
+    pub async fn ask_to_close(self: &Arc<Self>, session: &Arc<Session>) {
+        if let Some(agent) = session.ask_to_close() {
+            // A broken leg is found by its own task.
+            let _ = agent.writer.message(session::Close {}).await;
+        }
+        // It may be over already, and have waited for its console only.
+        try_finish(self, session).await;
+    }
+
     /// Ends a session that cannot go on, with its reason.
     pub async fn give_up(self: &Arc<Self>, session: &Arc<Session>, reason: String) {
         let failed = || Exit {

@@ -275,7 +275,9 @@ impl Session {
     /// whoever takes the session over must find the recording open.
     pub(super) fn finished_exit(&self) -> Option<Exit> {
         let mut state = self.state();
-        let exit = state.exit.clone().filter(|_| state.console_done)?;
+        // Who asked for the end and left does not come back for it.
+        let left = state.close_asked && state.console.is_none();
+        let exit = state.exit.clone().filter(|_| state.console_done || left)?;
         state.flush();
         let recorded = state.recorder.as_ref().map_or(u64::MAX, Recorder::recorded);
         (recorded >= exit.offset).then_some(exit)
