@@ -113,9 +113,8 @@ fn a_console_that_heard_no_answer_gets_the_session_that_it_asked_for() {
         first.link.handle().close();
         let second = dial(&stage.rig, &stage.ada).await;
         let (mut reader, writer) = send(&second, &ask).await;
-        let Message::Opened(opened) = reader.message().await.expect("an answer") else {
-            panic!("it is refused");
-        };
+        let answer = reader.message().await.expect("an answer");
+        let Message::Opened(opened) = answer else { panic!("{answer:?}") };
         assert_eq!(Some(ChosenId(opened.session)), ask.session);
         to_its_end(reader, writer).await
     });

@@ -197,20 +197,24 @@ impl Broker {
         self: &Arc<Self>,
         opening: &Opening<'_>,
     ) -> Result<Option<Timestamp>, Refused> {
+        let id = opening.ticket.session;
         let failed = |text: String| Refused::new(RefusedCode::Failed, text);
-        let row = self.store.sessions().by_id(opening.ticket.session).await;
-        let caller = opening.caller;
-        match row.map_err(|e| failed(e.to_string()))? {
-            Some(row) if row.console == caller.console.as_ref().map(|console| console.id) => {
-                Ok(Some(row.started))
-            }
-            Some(_) => Err(not_yours()),
-            None => {
-                let written = rows::opened(self, &opening.ticket, caller).await;
-                written.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
-                Ok(None)
+        let row = || async {
+            self.store.sessions().by_id(id).await.map_err(|error| failed(error.to_string()))
+        };
+        let mut found = row().await?;
+        if found.is_none() {
+            let written = rows::opened(self, &opening.ticket, opening.caller).await;
+            let Err(error) = written.map_err(|e| failed(e.to_string()))? else { return Ok(None) };
+            // The first opening wrote it in this very moment.
+            found = row().await?;
+            if found.is_none() {
+                return Err(failed(error.to_string()));
             }
         }
+        let console = opening.caller.console.as_ref().map(|console| console.id);
+        let own = found.filter(|row| row.console == console).ok_or_else(not_yours)?;
+        Ok(Some(own.started))
     }
 
     /// Has the agent start a session unless it runs it already, and then it comes by itself.

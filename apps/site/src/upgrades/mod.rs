@@ -212,19 +212,9 @@ async fn perform(site: &Arc<Site>, step: Step) {
     let upgrades = &site.upgrades;
     match step {
         Step::Offer(id) => {
-            let offered = match (site.hub.agent(id), upgrades.target()) {
-                (Some(entry), Some(target)) => {
-                    let Release { version, revision } = &upgrades.wanted;
-                    let (version, revision) = (version.to_string(), revision.0);
-                    entry.tell(UpgradeAvailable { target, version, revision }).await
-                }
-                _ => false,
-            };
-            // Each comes back on a new link, with its sessions; not all in the same moment.
-            tokio::time::sleep(APART).await;
-            if offered {
-                let words = format!("asked to fetch {}", upgrades.wanted);
-                upgrades.note(id, Some((UpgradeStage::Running, words)));
+            if offer(site, id).await {
+                // Each comes back on a new link, with its sessions; not all in the same moment.
+                tokio::time::sleep(APART).await;
             } else {
                 upgrades.queue().not_reached(id);
                 upgrades.changed.notify_one();
@@ -237,6 +227,17 @@ async fn perform(site: &Arc<Site>, step: Step) {
             upgrades.note(id, Some((UpgradeStage::Failed, words)));
         }
     }
+}
+
+/// Tells a client of the version; whether it could be told.
+async fn offer(site: &Arc<Site>, id: AgentId) -> bool {
+    let upgrades = &site.upgrades;
+    let (Some(entry), Some(target)) = (site.hub.agent(id), upgrades.target()) else { return false };
+    // Noted first: the client's answer may be here before the sending returns.
+    upgrades.note(id, Some((UpgradeStage::Running, format!("asked to fetch {}", upgrades.wanted))));
+    let Release { version, revision } = &upgrades.wanted;
+    let (version, revision) = (version.to_string(), revision.0);
+    entry.tell(UpgradeAvailable { target, version, revision }).await
 }
 
 fn progress_words(phase: &str, percent: u8, text: &str) -> String {
