@@ -120,6 +120,8 @@ impl Upgrades {
                 self.queue().done(*id);
                 self.note(*id, None);
             }
+            // What an earlier version of the site had offered: it says nothing of this one.
+            "failed" if *version != self.wanted.to_string() => {}
             "failed" => {
                 let again = if *again == Some(false) { Again::WhenTold } else { Again::Later };
                 self.queue().failed(*id, again, now());
