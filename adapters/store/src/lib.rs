@@ -61,7 +61,7 @@ pub use operators::{
 };
 pub use recordings::{Recording, Recordings};
 pub use schema::{LEVEL_MAX, Migrated, migrate};
-pub use sessions::{NewSession, Session, SessionEnd, Sessions, Stalls};
+pub use sessions::{COMMAND_MOST, NewSession, Session, SessionEnd, Sessions, Stalls};
 pub use store::{Acting, Store};
 pub use sweep::{Gone, Swept};
 pub use token::TokenHash;

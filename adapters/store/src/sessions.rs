@@ -24,8 +24,8 @@ use crate::{Acting, Error, Result, legs, recordings};
 pub(crate) const LEGS_FROM: u32 = 2;
 /// The most rows that one page gets.
 const PAGE_MOST: u64 = 1000;
-/// The longest command that is kept in full; the recording has it all.
-const COMMAND_MOST: usize = 8192;
+/// The longest command that is kept in full, in characters; the recording has it all.
+pub const COMMAND_MOST: usize = 8192;
 
 /// A session to be opened.
 #[derive(Debug, Clone)]

@@ -167,6 +167,12 @@ fn another_console_does_not_get_a_session_by_its_id() {
         let answer = refused.message().await.expect("an answer");
         let Message::Refused(refused) = answer else { panic!("{answer:?}") };
         assert_eq!(refused.reason(), RefusedCode::Forbidden);
+        // Nor does its own console get anything else by it.
+        let changed = OpenSession { command: Some("id".into()), ..ask.clone() };
+        let (mut refused, _writer) = send(&own, &changed).await;
+        let answer = refused.message().await.expect("an answer");
+        let Message::Refused(refused) = answer else { panic!("{answer:?}") };
+        assert_eq!(refused.reason(), RefusedCode::Forbidden);
         // Whose it is goes on with it.
         writer.message(session::Close {}).await.expect("written");
         let ended = |frame: Frame| matches!(frame, Frame::Message(Message::Exit(_)));

@@ -213,8 +213,14 @@ impl Broker {
             }
         }
         let console = opening.caller.console.as_ref().map(|console| console.id);
-        let own = found.filter(|row| row.console == console).ok_or_else(not_yours)?;
-        Ok(Some(own.started))
+        // The same session, not another one that would stand in its recording.
+        let same = |row: &store::Session| {
+            let asked = opening.ticket.command.as_ref();
+            let asked =
+                asked.map(|text| text.chars().take(store::COMMAND_MOST).collect::<String>());
+            row.console == console && row.agent == opening.ticket.agent && row.command == asked
+        };
+        Ok(Some(found.filter(same).ok_or_else(not_yours)?.started))
     }
 
     /// Has the agent start a session unless it runs it already, and then it comes by itself.
