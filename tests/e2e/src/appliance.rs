@@ -138,11 +138,12 @@ impl Appliance {
             && self.web.call(Method::GET, &format!("{API}/alive"), None, None).is_ok()
     }
 
-    /// The last lines that base and site logged.
+    /// The last lines that base and site logged, without those of sessions that came and went well.
     pub fn log(&self) -> String {
-        let text = fs::read_to_string(self.folder.join("base.log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(60)..].join("\n")
+        let text = self.whole_log();
+        let lines: Vec<&str> =
+            text.lines().filter(|line| !line.contains("INFO sluis_site::sessions::")).collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     /// Everything that base and site logged.

@@ -302,9 +302,11 @@ impl Story {
     /// # Errors
     /// When anybody missed anything.
     pub fn end(&mut self) -> Result<(Noticed, usize)> {
-        let written = self.writing.take().context("ended already")?.finish()?;
+        let written = self.writing.take().context("ended already")?.finish();
+        let written = written.context("what was written meanwhile")?;
         let noticed = self.live.take().context("ended already")?.end()?;
-        let recordings = crate::live::check_recordings(&self.appliance, Duration::from_secs(30))?;
+        let recordings = crate::live::check_recordings(&self.appliance, Duration::from_secs(30));
+        let recordings = recordings.context("the recordings")?;
         ensure!(recordings >= noticed.sessions, "{recordings} recordings of {noticed}");
         Ok((noticed, written))
     }

@@ -149,17 +149,17 @@ impl Live {
         std::fs::write(&self.stop_file, b"")?;
         self.stop.store(true, Ordering::Release);
         let http = self.http.finish();
-        let opened = join(self.opening)?;
+        let opened = join(self.opening).context("sessions opened one after the other")?;
         let (mut typed, mut echo_worst) = (0, Duration::ZERO);
         let sessions = self.ticking.len() + self.typing.len();
         for typing in self.typing {
-            let done = join(typing)?;
+            let done = join(typing).context("a session that was typed into")?;
             typed += done.lines;
             echo_worst = echo_worst.max(done.worst);
         }
         let (mut delays, mut by_mark) = (Vec::new(), vec![Vec::new(); self.marks.len()]);
-        for session in self.ticking {
-            let report = session.finish()?;
+        for (number, session) in self.ticking.into_iter().enumerate() {
+            let report = session.finish().with_context(|| format!("ticking session {number}"))?;
             for (printed, delay) in report.printed_us.iter().zip(&report.delays_us) {
                 let mark = self.marks.partition_point(|(_, at)| at <= printed).saturating_sub(1);
                 by_mark[mark].push(*delay);
