@@ -154,7 +154,8 @@ impl Story {
             outcome.text
         );
         let entries = self.log_of(version)?;
-        let began = moment(&entries, fault.phase)?;
+        // What fails at once may be dead before the phase is written down in which it was to show.
+        let began = moment(&entries, fault.phase).or_else(|_| moment(&entries, "switching-over"))?;
         let after =
             |phase: &str| Ok::<_, anyhow::Error>(moment(&entries, phase)?.saturating_sub(began));
         let (noticed, back) = (after("rolling-back")?, after("rolled-back")?);

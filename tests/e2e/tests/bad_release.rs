@@ -30,7 +30,8 @@ const BESIDE: [Fault; 6] = [
 
 /// What shows when it serves.
 const SERVING: [Fault; 5] = [
-    fault("crash-in-trial", "trial", Notice::AtOnce, "died while it served: signal 6 ended it"),
+    // Before it has said that it serves, or after.
+    fault("crash-in-trial", "trial", Notice::AtOnce, "signal 6 ended it"),
     fault("crash-under-load", "trial", Notice::AtOnce, "died while it served: signal 6 ended it"),
     fault("hang-in-trial", "trial", Notice::AtOnce, "hangs: it answers nothing"),
     fault("lose-agents", "trial", Notice::AtDeadline(20), "0 of 2 clients are back"),

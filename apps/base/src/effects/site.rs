@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const BACK_PERCENT: u64 = 99;
 /// Kept before a deadline, so that the reason is told rather than that time is over.
 const MARGIN: Duration = Duration::from_millis(300);
-/// A failed version that does not take the order to hand over by then is not waited for any longer.
+/// A failed version that does not take the order to hand over, or does not end, by then is not waited for any
+/// longer.
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// Longest text of a failed migration that is passed on.
 const WORDS_MAX: usize = 600;
@@ -185,8 +186,15 @@ pub async fn switch_over(base: &Shared, package: &PackageRef) -> Result<(), Faul
     old.retain(|generation| generation.number != new.number);
     remember(base, &old).await;
     host::failpoint("switch-before-activate").map_err(|e| Fault::host(e.to_string(), ""))?;
-    let active = new.activate().await;
-    active.map_err(|why| Fault::package(format!("{package} does not take over: {why}"), REMEDY))?;
+    if let Err(why) = new.activate().await {
+        // An answer that broke off is the first sign of a death.
+        let died = tokio::time::timeout(LAST_WORD, new.dead()).await;
+        let why = match died {
+            Ok(death) => format!("died when it took over: {death}"),
+            Err(_) => format!("does not take over: {why}"),
+        };
+        return Err(Fault::package(format!("{package} {why}"), REMEDY));
+    }
     base.fleet.serves(Some(new.number));
     host::failpoint("switch-after-activate").map_err(|e| Fault::host(e.to_string(), ""))?;
     for old in old {

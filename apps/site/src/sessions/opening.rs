@@ -145,8 +145,10 @@ impl Broker {
         };
         let session = Session::new(opening.ticket.clone(), recorder, now());
         self.sessions().insert(session.ticket.session, session.clone());
-        self.attach_started(&session, started);
+        attach_started(&session, &started);
         self.give_to_console(&opening, &session, None, reader, writer).await;
+        // Only now: the first output goes to the console, and behind the answer.
+        self.run_started(&session, started);
         rows::live(self, &session, row, opening.caller);
         tracing::info!(session = %session.ticket.session, operator = session.ticket.operator_name,
             endpoint = session.ticket.endpoint, "Session opened");
@@ -231,7 +233,10 @@ impl Broker {
         target: Target,
     ) -> Result<(), Refused> {
         match self.start(opening, target).await {
-            Ok(started) => self.attach_started(session, started),
+            Ok(started) => {
+                attach_started(session, &started);
+                self.run_started(session, started);
+            }
             Err(refused) if is_asked_again(opening.ask, &refused) => {
                 self.release(session.ticket.session);
                 return Err(refused);
@@ -244,9 +249,8 @@ impl Broker {
         Ok(())
     }
 
-    fn attach_started(self: &Arc<Self>, session: &Arc<Session>, started: Started) {
+    fn run_started(self: &Arc<Self>, session: &Arc<Session>, started: Started) {
         let Some((reader, leg)) = started else { return };
-        session.attach_agent(leg.clone(), None, now());
         tokio::spawn(run_agent_leg(self.clone(), session.clone(), leg, reader));
     }
 
@@ -426,6 +430,12 @@ impl Broker {
 impl From<(AgentId, String, AgentLink)> for Target {
     fn from((agent, name, link): (AgentId, String, AgentLink)) -> Self {
         Self { agent, name, link }
+    }
+}
+
+fn attach_started(session: &Session, started: &Started) {
+    if let Some((_, leg)) = started {
+        session.attach_agent(leg.clone(), None, now());
     }
 }
 

@@ -200,10 +200,10 @@ impl Session {
         if state.unflushed >= RECORD_EVERY {
             state.flush();
         }
-        let console = match (&state.console, state.forwarded.take(offset, bytes.clone())) {
-            (Some(console), Ok(Some(_))) => Some(console.clone()),
-            _ => None,
-        };
+        // What no console is there for has not been forwarded.
+        let forwarded = &mut state.forwarded;
+        let mut is_new = || matches!(forwarded.take(offset, bytes.clone()), Ok(Some(_)));
+        let console = state.console.clone().filter(|_| is_new());
         Ok(Onward { console, ack: state.due_ack(ACK_EVERY) })
     }
 

@@ -199,8 +199,10 @@ impl Relayed {
                 self.flush(disk);
             }
         }
-        let fresh = self.forwarded.take(offset, bytes.clone());
-        let console = self.console.filter(|_| matches!(fresh, Ok(Some(_))));
+        // What no console is there for has not been forwarded.
+        let forwarded = &mut self.forwarded;
+        let console =
+            self.console.filter(|_| matches!(forwarded.take(offset, bytes.clone()), Ok(Some(_))));
         Onward { console, ack: self.due_ack(disk, ACK_EVERY).map(|(_, offset)| offset) }
     }
 
