@@ -25,8 +25,9 @@ impl Store {
             .to_owned();
         let insert = probe::Entity::insert(row.into_active_model()).on_conflict(newer);
         self.sorted(insert.exec_without_returning(turn.db).await)?;
-        drop(turn);
+        // Another check of this generation writes the same row: not before this one has read it.
         let row = probe::Entity::find_by_id(generation).one(self.reader()).await;
+        drop(turn);
         match self.sorted(row)? {
             Some(row) if row.at == ms(now) => Ok(begun.elapsed()),
             _ => Err(Error::unknown("row just written to probe for generation", generation)),

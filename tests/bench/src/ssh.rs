@@ -1,13 +1,36 @@
 //! The anchor: stock OpenSSH on loopback.
 
-use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+
+/// How `ssh` gets to its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// At once.
+    Direct,
+    /// Through a jump host (`-J`), as an operator comes to an endpoint through an appliance.
+    Jump,
+}
+
+impl Way {
+    /// All of them.
+    pub const BOTH: [Self; 2] = [Self::Direct, Self::Jump];
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "ssh",
+            Self::Jump => "ssh -J",
+        })
+    }
+}
 
 /// An sshd of our own, with keys of our own.
 pub struct Ssh {
@@ -42,6 +65,12 @@ impl Ssh {
             path("authorized")
         );
         fs::write(folder.path().join("config"), config)?;
+        let client = format!(
+            "Host jump target\nHostName 127.0.0.1\nPort {port}\nUser root\nIdentityFile {}\nUserKnownHostsFile {}\nStrictHostKeyChecking no\nLogLevel ERROR\n",
+            path("user"),
+            path("known")
+        );
+        fs::write(folder.path().join("client"), client)?;
         let daemon = Command::new("/usr/sbin/sshd")
             .args(["-D", "-e", "-f"])
             .arg(folder.path().join("config"))
@@ -51,7 +80,7 @@ impl Ssh {
             .context("sshd (openssh-server) is needed for the anchor")?;
         let ssh = Self { folder, port, daemon };
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !ssh.command(&[]).arg("true").status()?.success() {
+        while !ssh.command(Way::Direct, &[]).arg("true").status()?.success() {
             ensure!(Instant::now() < deadline, "sshd does not answer");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -63,18 +92,13 @@ impl Ssh {
     }
 
     /// `ssh host`, to be followed by a command.
-    pub fn command(&self, options: &[&str]) -> Command {
+    pub fn command(&self, way: Way, options: &[&str]) -> Command {
         let mut command = Command::new("ssh");
-        command
-            .args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"])
-            .arg("-o")
-            .arg(format!("UserKnownHostsFile={}", self.path("known").display()))
-            .arg("-i")
-            .arg(self.path("user"))
-            .args(options)
-            .args(["-p", &self.port.to_string(), "root@127.0.0.1"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg("-F").arg(self.path("client")).args(options);
+        if way == Way::Jump {
+            command.args(["-J", "jump"]);
+        }
+        command.arg("target").stdin(Stdio::null()).stderr(Stdio::null());
         command
     }
 }

@@ -155,7 +155,8 @@ impl Story {
         );
         let entries = self.log_of(version)?;
         // What fails at once may be dead before the phase is written down in which it was to show.
-        let began = moment(&entries, fault.phase).or_else(|_| moment(&entries, "switching-over"))?;
+        let began =
+            moment(&entries, fault.phase).or_else(|_| moment(&entries, "switching-over"))?;
         let after =
             |phase: &str| Ok::<_, anyhow::Error>(moment(&entries, phase)?.saturating_sub(began));
         let (noticed, back) = (after("rolling-back")?, after("rolled-back")?);

@@ -133,9 +133,9 @@ impl Live {
         let noticed = self.end()?;
         ensure!(
             noticed.http.failed == 0,
-            "{} requests failed; the first: {:?}",
+            "{} requests failed: {:?}",
             noticed.http.failed,
-            noticed.http.first_failure
+            noticed.http.failures
         );
         ensure!(noticed.refused.is_empty(), "sessions were refused: {:?}", noticed.refused);
         Ok(noticed)

@@ -1,9 +1,10 @@
 //! An HTTPS client for the appliance: requests one by one, and steady load on kept and new
 //! connections that counts every failure.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -133,7 +134,13 @@ struct Counts {
     answered: AtomicU64,
     failed: AtomicU64,
     worst_us: AtomicU64,
-    first_failure: std::sync::OnceLock<String>,
+    failures: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Counts {
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a load saw.
@@ -145,8 +152,8 @@ pub struct Seen {
     pub failed: u64,
     /// The slowest answer.
     pub worst: Duration,
-    /// What the first failure was.
-    pub first_failure: Option<String>,
+    /// What was said, and how often.
+    pub failures: BTreeMap<String, u64>,
 }
 
 impl Load {
@@ -177,7 +184,7 @@ impl Load {
             answered: self.counts.answered.load(Ordering::Acquire),
             failed: self.counts.failed.load(Ordering::Acquire),
             worst: Duration::from_micros(self.counts.worst_us.load(Ordering::Acquire)),
-            first_failure: self.counts.first_failure.get().cloned(),
+            failures: self.counts.failures().clone(),
         }
     }
 }
@@ -216,7 +223,7 @@ async fn steady(
             }
             Err(error) => {
                 counts.failed.fetch_add(1, Ordering::AcqRel);
-                let _ = counts.first_failure.set(format!("{error:#}"));
+                *counts.failures().entry(format!("{error:#}")).or_default() += 1;
             }
         }
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);

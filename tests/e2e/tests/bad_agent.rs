@@ -87,7 +87,7 @@ fn an_agent_that_fails_is_put_back_by_the_client_itself() {
     let last = rows.len() + 1;
     not_tried_again_until_told(&story, &format!("1.{last}.0"));
     let (noticed, written) = story.end().expect("nobody lost anything");
-    assert_eq!(noticed.http.failed, 0, "{:?}", noticed.http.first_failure);
+    assert_eq!(noticed.http.failed, 0, "{:?}", noticed.http.failures);
     // A new session needs a client that is there, and a version that hangs or finds no way is not.
     let away = |said: &&String| !said.contains("is offline");
     assert_eq!(noticed.refused.iter().find(away), None);

@@ -61,7 +61,7 @@ fn a_site_that_fails_beside_the_old_one_is_noticed_by_nobody() {
     story.insist_on_page("1.3.0").expect("offered again");
     rows.push(story.install_bad("1.2.0", crash).expect("put back once more"));
     let noticed = finish(&mut story, &rows);
-    assert_eq!(noticed.http.failed, 0, "{:?}", noticed.http.first_failure);
+    assert_eq!(noticed.http.failed, 0, "{:?}", noticed.http.failures);
     assert_eq!(noticed.refused, Vec::<String>::new());
 }
 
