@@ -35,7 +35,6 @@ impl fmt::Display for Way {
 /// An sshd of our own, with keys of our own.
 pub struct Ssh {
     folder: TempDir,
-    port: u16,
     daemon: Child,
 }
 
@@ -78,7 +77,7 @@ impl Ssh {
             .stderr(Stdio::null())
             .spawn()
             .context("sshd (openssh-server) is needed for the anchor")?;
-        let ssh = Self { folder, port, daemon };
+        let ssh = Self { folder, daemon };
         let deadline = Instant::now() + Duration::from_secs(10);
         while !ssh.command(Way::Direct, &[]).arg("true").status()?.success() {
             ensure!(Instant::now() < deadline, "sshd does not answer");
