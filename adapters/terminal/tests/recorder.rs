@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::Path;
 
+use base64::Engine as _;
 use model::{SessionId, SessionOutcome, Timestamp};
 use proptest::prelude::*;
 use sluis_terminal::chain::{Ending, RECORD_LEN};
@@ -21,6 +22,7 @@ fn header() -> Header {
         command: None,
         title: Some("ann on \"web-1\"".into()),
         env: BTreeMap::from([("TERM".into(), "xterm-256color".into())]),
+        pipes: false,
     }
 }
 
@@ -52,6 +54,16 @@ fn events(dir: &Path) -> Vec<(f64, String, String)> {
         event
     };
     lines.map(parse).collect()
+}
+
+/// The output of a command on pipes, byte for byte.
+fn bytes(dir: &Path) -> Vec<u8> {
+    let bytes = |(_, code, data): (f64, String, String)| match code.as_str() {
+        "o" => data.into_bytes(),
+        "b" => base64::engine::general_purpose::STANDARD.decode(data).unwrap(),
+        other => panic!("{other}"),
+    };
+    events(dir).into_iter().flat_map(bytes).collect()
 }
 
 fn text(dir: &Path, code: &str) -> String {
@@ -87,6 +99,34 @@ fn a_recording_says_what_happened_and_proves_it() {
     assert_eq!((verified.broken, verified.ending), (None, Some(Ending::Exited(3))));
     assert_eq!((verified.link, verified.output), (link, 18));
     assert!(matches!(Recorder::resume(dir.path(), SESSION), Err(RecorderError::Finished(_))));
+}
+
+// req: SES-03
+#[test]
+fn output_on_pipes_that_is_no_text_is_kept_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let on_pipes = Header { pipes: true, ..header() };
+    let mut recorder = Recorder::create(dir.path(), SESSION, &on_pipes).unwrap();
+    let pieces: [&[u8]; 6] =
+        [b"caf\xc3", b"\xa9\n", b"a\0b", b"\xe2\x82", b"\xff\xfe", b"end \xf0\x9f"];
+    let mut offset = 0;
+    for bytes in pieces {
+        output(&mut recorder, offset, offset, bytes);
+        offset += bytes.len() as u64;
+    }
+    recorder.finish(at(40), &SessionOutcome::Exited(0)).unwrap();
+    assert_eq!(bytes(dir.path()), pieces.concat());
+    let found = events(dir.path());
+    let found: Vec<_> = found.iter().map(|e| (e.1.as_str(), e.2.as_str())).collect();
+    let expected = [
+        ("o", "caf"),
+        ("o", "\u{e9}\n"),
+        ("b", "YQBi"),
+        ("b", "4oL//g=="),
+        ("o", "end "),
+        ("b", "8J8="),
+    ];
+    assert_eq!(found, expected);
 }
 
 // req: SES-03
@@ -252,9 +292,10 @@ proptest! {
         ],
         pieces in proptest::collection::vec((1..60usize, any::<bool>(), 0..20u8), 1..40),
         crashes in proptest::collection::vec((0..40usize, crash()), 0..4),
+        pipes in any::<bool>(),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+        let mut recorder = Recorder::create(dir.path(), SESSION, &Header { pipes, ..header() }).unwrap();
         let (mut sent, mut ms, mut kept) = (0, 0, (recorder.len(), RECORD_LEN as u64));
         let mut records = 1;
         for (step, (len, flush, sync)) in pieces.into_iter().cycle().enumerate() {
@@ -284,7 +325,11 @@ proptest! {
             }
         }
         recorder.finish(at(ms), &SessionOutcome::Exited(0)).unwrap();
-        prop_assert_eq!(text(dir.path(), "o"), String::from_utf8_lossy(&all));
+        if pipes {
+            prop_assert_eq!(bytes(dir.path()), all.clone());
+        } else {
+            prop_assert_eq!(text(dir.path(), "o"), String::from_utf8_lossy(&all));
+        }
         let verified = verify(dir.path(), SESSION).unwrap();
         prop_assert_eq!(verified.broken, None);
         prop_assert_eq!(verified.output, all.len() as u64);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use model::{SessionId, SessionOutcome, Timestamp};
 use serde::Serialize;
 
-use crate::chain::{Ending, Link, Record, Step};
+use crate::chain::{Carry, Ending, Link, Record, Step};
 use crate::process::Size;
 use files::{Files, Missing};
 use text::TextStream;
@@ -44,6 +44,9 @@ pub struct Header {
     pub title: Option<String>,
     /// Environment worth keeping, such as `TERM` and `SHELL`.
     pub env: BTreeMap<String, String>,
+    /// Whether the command runs on pipes: nobody looks at its output through a terminal, so what is no text
+    /// is kept byte for byte.
+    pub pipes: bool,
 }
 
 /// One thing that happened in a session.
@@ -123,6 +126,8 @@ pub struct Recorder {
     last: Record,
     /// What follows it: escaped events not given to the operating system yet.
     buffer: Vec<u8>,
+    /// Whether output that is no text is kept byte for byte; see [`Header::pipes`].
+    pipes: bool,
     output: Track,
     input: Track,
     last_ms: u64,
@@ -160,18 +165,19 @@ impl Recorder {
             input_carry: crate::chain::Carry::default(),
             link: Link::first(session),
         };
-        let mut recorder = Self::standing_at(session, files, first);
+        let mut recorder = Self::standing_at(session, files, first, header.pipes);
         recorder.buffer = header_line(header);
         recorder.write_record(Step::Begin, 0)?;
         Ok(recorder)
     }
 
-    fn standing_at(session: SessionId, files: Files, last: Record) -> Self {
+    fn standing_at(session: SessionId, files: Files, last: Record, pipes: bool) -> Self {
         let track = |next, carry| Track { next, text: TextStream { carry } };
         Self {
             session,
             files,
             buffer: Vec::new(),
+            pipes,
             output: track(last.output, last.output_carry),
             input: track(last.input, last.input_carry),
             last_ms: last.last_ms,
@@ -217,18 +223,40 @@ impl Recorder {
         let Some(fresh) = fresh.filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
         // No session gets that far; a chain file that says so is not ours.
         let next = expected.checked_add(fresh.len() as u64).ok_or_else(gap)?;
+        let exact = self.pipes && code == b'o';
+        let carried = self.output.text.carry;
+        if exact && fresh.contains(&0) {
+            self.append_binary(at, carried, fresh);
+            self.output.next = next;
+            return Ok(());
+        }
         let start = self.begin_event(at, code);
         let empty = self.buffer.len();
         let track = if code == b'o' { &mut self.output } else { &mut self.input };
-        track.text.push(fresh, &mut self.buffer);
+        let is_text = track.text.push(fresh, &mut self.buffer);
         track.next = next;
-        if self.buffer.len() == empty {
+        if exact && !is_text {
+            self.buffer.truncate(start);
+            self.append_binary(at, carried, fresh);
+        } else if self.buffer.len() == empty {
             // Nothing but the beginning of a character.
             self.buffer.truncate(start);
         } else {
             self.buffer.extend_from_slice(b"\"]\n");
         }
         Ok(())
+    }
+
+    /// Adds output that is no text, byte for byte: what was carried over from the piece before, and what came.
+    fn append_binary(&mut self, at: Timestamp, carried: Carry, bytes: &[u8]) {
+        self.output.text.carry = Carry::default();
+        self.begin_event(at, b'b');
+        if carried.as_bytes().is_empty() {
+            text::encode(bytes, &mut self.buffer);
+        } else {
+            text::encode(&[carried.as_bytes(), bytes].concat(), &mut self.buffer);
+        }
+        self.buffer.extend_from_slice(b"\"]\n");
     }
 
     fn append_text(&mut self, at: Timestamp, code: u8, text: &str) {
@@ -369,6 +397,10 @@ impl Recorder {
         if matches!(self.last.step, Step::End(_)) {
             return self.sync();
         }
+        let carried = self.output.text.carry;
+        if self.pipes && !carried.as_bytes().is_empty() {
+            self.append_binary(at, carried, &[]);
+        }
         for code in [b'o', b'i'] {
             let track = if code == b'o' { self.output } else { self.input };
             if !track.text.carry.as_bytes().is_empty() {
@@ -399,6 +431,8 @@ fn header_line(header: &Header) -> Vec<u8> {
         title: Option<&'a str>,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         env: &'a BTreeMap<String, String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        terminal: Option<bool>,
     }
     let line = Line {
         version: 2,
@@ -408,6 +442,7 @@ fn header_line(header: &Header) -> Vec<u8> {
         command: header.command.as_deref(),
         title: header.title.as_deref(),
         env: &header.env,
+        terminal: header.pipes.then_some(false),
     };
     let mut bytes = serde_json::to_vec(&line).expect("numbers and strings always serialise");
     bytes.push(b'\n');

@@ -1,10 +1,14 @@
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use model::SessionId;
+use serde::Deserialize;
 
 use super::{Files, Missing, Recorder, RecorderError, failed};
 use crate::chain::{Link, RECORD_LEN, Record, Step};
+
+/// A first line that is longer is not one of ours.
+const HEADER_MAX: u64 = 1024 * 1024;
 
 /// What a resumed recording goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,9 @@ impl Recorder {
         if matches!(last.step, Step::End(_)) {
             return Err(RecorderError::Finished(session));
         }
+        let pipes =
+            is_on_pipes(&mut files.cast).map_err(|e| failed("read", &files.cast_path, e))?;
+        // What is written next goes behind what stays.
         files.truncate(last.cast_len, (last.number + 1) * RECORD_LEN as u64)?;
         let resumed = Resumed {
             output: last.output,
@@ -54,8 +61,21 @@ impl Recorder {
             cut: cast_len - last.cast_len,
             dropped: newest_number - last.number,
         };
-        Ok((Self::standing_at(session, files, last), resumed))
+        Ok((Self::standing_at(session, files, last, pipes), resumed))
     }
+}
+
+/// What the recording's first line says of it.
+fn is_on_pipes(cast: &mut std::fs::File) -> io::Result<bool> {
+    #[derive(Deserialize)]
+    struct Line {
+        terminal: Option<bool>,
+    }
+    cast.seek(SeekFrom::Start(0))?;
+    let mut line = Vec::new();
+    io::BufReader::new(cast.take(HEADER_MAX)).read_until(b'\n', &mut line)?;
+    let header = serde_json::from_slice::<Line>(&line);
+    Ok(header.is_ok_and(|header| header.terminal == Some(false)))
 }
 
 fn newest_whole(files: &mut Files, count: u64) -> Result<Option<Record>, RecorderError> {

@@ -1,5 +1,8 @@
 //! Bytes of a terminal as the text of a JSON string.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::chain::Carry;
 
 /// Turns one stream of bytes into JSON text, whatever the pieces it comes in.
@@ -12,11 +15,12 @@ pub(super) struct TextStream {
 }
 
 impl TextStream {
-    /// Appends the text of `bytes` to `out`, escaped for a JSON string.
-    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    /// Appends the text of `bytes` to `out`, escaped for a JSON string; answers whether all of it was text.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         let mut rest = bytes;
+        let mut is_text = true;
         while !self.carry.as_bytes().is_empty() {
-            let Some((&next, after)) = rest.split_first() else { return };
+            let Some((&next, after)) = rest.split_first() else { return is_text };
             let mut joined = self.carry.as_bytes().to_vec();
             joined.push(next);
             match std::str::from_utf8(&joined) {
@@ -30,10 +34,13 @@ impl TextStream {
                     rest = after;
                 }
                 // The carry never becomes a character; the next byte begins anew.
-                Err(_) => self.finish(out),
+                Err(_) => {
+                    self.finish(out);
+                    is_text = false;
+                }
             }
         }
-        self.push_fresh(rest, out);
+        self.push_fresh(rest, out) && is_text
     }
 
     /// Appends what stands for a character that will never be finished.
@@ -44,9 +51,10 @@ impl TextStream {
         }
     }
 
-    fn push_fresh(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let unfinished = escape(bytes, out);
-        self.carry = Carry::new(unfinished).unwrap_or_default();
+    fn push_fresh(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        let escaped = escape(bytes, out);
+        self.carry = Carry::new(escaped.unfinished).unwrap_or_default();
+        escaped.is_text
     }
 }
 
@@ -55,11 +63,28 @@ const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 /// Bytes collected before they are appended: so the loop below writes without asking for room.
 const STAGE: usize = 4096;
 
-/// Appends bytes to a JSON string and returns the beginning of a character at their end, if there is one.
+/// What [`escape`] found in its bytes.
+pub(super) struct Escaped<'a> {
+    /// The beginning of a character at their end, not appended.
+    pub unfinished: &'a [u8],
+    /// Whether everything before it is UTF-8.
+    pub is_text: bool,
+}
+
+/// Appends bytes in base64, as RFC 4648 has it, with padding.
+pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]);
+    debug_assert_eq!(written.ok(), Some(out.len() - start), "there is room for all of it");
+}
+
+/// Appends bytes to a JSON string.
 ///
 /// Only `"`, `\`, what is below a space and what is not ASCII needs a look. Eight bytes are copied at a time
 /// and tested together; the first that needs a look says how many of them count.
-pub(super) fn escape<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+pub(super) fn escape<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Escaped<'a> {
+    let mut is_text = true;
     out.reserve(rest.len() + rest.len() / 8);
     let mut stage = [0; STAGE];
     let mut end = 0;
@@ -92,6 +117,7 @@ pub(super) fn escape<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
                 rest = &rest[length..];
             }
             Character::Bad(length) => {
+                is_text = false;
                 stage[end..end + 3].copy_from_slice(REPLACEMENT);
                 end += 3;
                 rest = &rest[length..];
@@ -100,7 +126,7 @@ pub(super) fn escape<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         }
     }
     out.extend_from_slice(&stage[..end]);
-    rest
+    Escaped { unfinished: rest, is_text }
 }
 
 /// Copies whole blocks that need no look and says how much that was.

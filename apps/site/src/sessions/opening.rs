@@ -344,6 +344,7 @@ impl Broker {
             command: ask.command.clone(),
             title: Some(format!("{} on {}", ticket.operator_name, ticket.endpoint)),
             env: [("TERM".to_owned(), ask.term.clone())].into(),
+            pipes: !on_terminal(ask),
         };
         match Recorder::create(&self.recordings, ticket.session, &header) {
             Ok(recorder) => Ok(Some(recorder)),
@@ -407,7 +408,7 @@ impl Broker {
             columns: ask.columns,
             rows: ask.rows,
             term: ask.term.clone(),
-            terminal: ask.terminal || ask.command.is_none(),
+            terminal: on_terminal(ask),
             operator: ticket.operator_name.clone(),
         };
         writer.message(start).await.map_err(offline)?;
@@ -437,6 +438,11 @@ fn attach_started(session: &Session, started: &Started) {
     if let Some((_, leg)) = started {
         session.attach_agent(leg.clone(), None, now());
     }
+}
+
+/// A shell always has one, a command when it is asked for.
+const fn on_terminal(ask: &OpenSession) -> bool {
+    ask.terminal || ask.command.is_none()
 }
 
 /// Whether the console will ask another generation for the same session.
