@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use axum::extract::State;
@@ -120,7 +120,10 @@ fn check(name: &str, result: Result<String, String>) -> Value {
 }
 
 fn probe_folder(folder: &Path) -> std::io::Result<String> {
-    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    // Several may ask at once; none removes what another has just written.
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let number = ASKED.fetch_add(1, Ordering::Relaxed);
+    let probe = folder.join(format!(".probe-{}-{number}", std::process::id()));
     std::fs::write(&probe, b"probe")?;
     std::fs::remove_file(&probe)?;
     Ok("writable".to_owned())

@@ -309,7 +309,11 @@ impl Story {
         let noticed = self.live.take().context("ended already")?.end()?;
         let recordings = crate::live::check_recordings(&self.appliance, Duration::from_secs(30));
         let recordings = recordings.context("the recordings")?;
-        ensure!(recordings >= noticed.sessions, "{recordings} recordings of {noticed}");
+        let sessions = noticed.sessions + usize::try_from(noticed.opened)?;
+        ensure!(
+            recordings >= sessions,
+            "{recordings} recordings of {sessions} sessions\n{noticed}"
+        );
         Ok((noticed, written))
     }
 }

@@ -303,8 +303,8 @@ pub fn check_recordings(appliance: &Appliance, limit: Duration) -> Result<usize>
 pub fn check_recordings_in(folder: &Path, limit: Duration) -> Result<usize> {
     let deadline = Instant::now() + limit;
     let mut checked = 0;
-    for entry in std::fs::read_dir(folder)?.flatten() {
-        let path = entry.path();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "cast") {
             check_recording(folder, &path, deadline)?;
             checked += 1;
