@@ -357,22 +357,18 @@ pub(crate) async fn free_name<C: ConnectionTrait>(
     db: &C,
     name: String,
 ) -> Result<String> {
+    let present = || {
+        agent::Entity::find()
+            .select_only()
+            .column(agent::Column::Name)
+            .filter(agent::Column::RemovedAt.is_null())
+    };
     // The usual case, by the index: what is alike is looked for in all of the table.
-    let same = agent::Entity::find()
-        .select_only()
-        .column(agent::Column::Name)
-        .filter(agent::Column::Name.eq(&name))
-        .filter(agent::Column::RemovedAt.is_null())
-        .into_tuple::<String>();
+    let same = present().filter(agent::Column::Name.eq(&name)).into_tuple::<String>();
     if store.sorted(same.one(db).await)?.is_none() {
         return Ok(name);
     }
-    let alike = agent::Entity::find()
-        .select_only()
-        .column(agent::Column::Name)
-        .filter(agent::Column::Name.starts_with(&name))
-        .filter(agent::Column::RemovedAt.is_null())
-        .into_tuple::<String>();
+    let alike = present().filter(agent::Column::Name.starts_with(&name)).into_tuple::<String>();
     let taken: HashSet<String> = store.sorted(alike.all(db).await)?.into_iter().collect();
     let numbered = (2..=taken.len() + 2).map(|number| format!("{name}-{number}"));
     Ok(numbered.into_iter().find(|name| !taken.contains(name)).unwrap_or(name))
