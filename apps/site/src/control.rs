@@ -1,8 +1,7 @@
 //! The control socket: what the base and other generations ask of this one.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use axum::extract::State;
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
 use crate::clock::now;
+use crate::health::well;
 use crate::hub::Peer;
 use crate::neighbours::Neighbours;
 use crate::serve::{Phase, Site};
@@ -96,37 +96,9 @@ async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
 }
 
 async fn health(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>) {
-    let database = site
-        .store
-        .probe_write(now())
-        .await
-        .map(|took| format!("readable and writable in {} ms", took.as_millis()));
-    let recordings = probe_folder(&site.settings.recordings());
-    let certificate = std::fs::read(site.settings.tls.join("cert.pem"));
-    let checks = [
-        check("database", database.map_err(|e| e.to_string())),
-        check("recordings", recordings.map_err(|e| e.to_string())),
-        check("certificate", certificate.map(|_| "readable".to_owned()).map_err(|e| e.to_string())),
-    ];
-    let ok = checks.iter().all(|check| check["ok"] == true);
+    let checks = site.health.now(now()).await;
+    let ok = well(&checks);
     (status_code(ok), Json(json!({ "ok": ok, "checks": checks })))
-}
-
-fn check(name: &str, result: Result<String, String>) -> Value {
-    match result {
-        Ok(text) => json!({ "name": name, "ok": true, "text": text }),
-        Err(text) => json!({ "name": name, "ok": false, "text": text }),
-    }
-}
-
-fn probe_folder(folder: &Path) -> std::io::Result<String> {
-    // Several may ask at once; none removes what another has just written.
-    static ASKED: AtomicU64 = AtomicU64::new(0);
-    let number = ASKED.fetch_add(1, Ordering::Relaxed);
-    let probe = folder.join(format!(".probe-{}-{number}", std::process::id()));
-    std::fs::write(&probe, b"probe")?;
-    std::fs::remove_file(&probe)?;
-    Ok("writable".to_owned())
 }
 
 async fn run_self_test(State(site): State<Arc<Site>>) -> (StatusCode, Json<Value>) {

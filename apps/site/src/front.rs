@@ -10,6 +10,7 @@ use model::{AgentId, OperatorId, PublicKey, Release, SessionId};
 use store::Store;
 
 use crate::clock::now;
+use crate::health::Health;
 use crate::hub::{Entry, Hub, Peer};
 use crate::sessions::Broker;
 use crate::settings::Settings;
@@ -24,6 +25,7 @@ pub async fn build(
     broker: &Arc<Broker>,
     identity: PublicKey,
     upgrades: &Arc<Upgrades>,
+    health: &Arc<Health>,
 ) -> Result<Router> {
     if let Some(first) = web::password::first_account(store, &settings.data, now()).await? {
         let file = first.file.display();
@@ -45,6 +47,7 @@ pub async fn build(
         license: settings.license.clone(),
         package: settings.package.clone(),
         recordings: settings.recordings(),
+        health: health.clone(),
     })?;
     Ok(web::router(state))
 }

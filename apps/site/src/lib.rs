@@ -8,6 +8,7 @@ mod clock;
 mod control;
 mod drain;
 mod front;
+mod health;
 mod housekeeping;
 mod hub;
 mod links;

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
+use crate::health::Health;
 use crate::hub::{Entry, Hub, Peer};
 use crate::neighbours::Neighbours;
 use crate::patience::{self, Patience};
@@ -34,6 +35,9 @@ const HANDSHAKES_MAX: usize = 4096;
 
 /// How long kept HTTP connections may still send a request after the generation is told to stop.
 const HTTP_LINGER: Duration = Duration::from_secs(10);
+
+/// The web certificate, in the folder that the settings name.
+const CERTIFICATE: &str = "cert.pem";
 
 /// What a generation does with connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct Site {
     pub identity: PublicKey,
     /// Who takes part in the self-test.
     pub self_test: SelfTest,
+    /// Whether it can do its work.
+    pub health: Arc<Health>,
     /// Brings clients to this version.
     pub upgrades: Arc<Upgrades>,
     router: Router,
@@ -109,7 +115,7 @@ async fn build(settings: Settings) -> Result<Arc<Site>> {
     let site_key = link::load_or_create_key(&settings.data.join("site.key"))?;
     let ticket_key = link::load_or_create_key(&settings.data.join("session.key"))?;
     let identity = site_key.public();
-    let certificate = read(&settings, "cert.pem")?;
+    let certificate = read(&settings, CERTIFICATE)?;
     let private = read(&settings, "key.pem")?;
     let config = link::server_config(&certificate, &private).with_context(|| {
         format!("the web certificate in {} is not usable", settings.tls.display())
@@ -125,7 +131,10 @@ async fn build(settings: Settings) -> Result<Arc<Site>> {
     let neighbours = Neighbours::new(settings.run.clone(), settings.generation);
     let broker =
         Broker::new(store.clone(), settings.recordings(), ticket_key, hub.clone(), neighbours);
-    let router = front::build(&settings, &store, &hub, &broker, identity, &upgrades).await?;
+    let certificate = settings.tls.join(CERTIFICATE);
+    let health = Arc::new(Health::new(store.clone(), settings.recordings(), certificate));
+    let router =
+        front::build(&settings, &store, &hub, &broker, identity, &upgrades, &health).await?;
     Ok(Arc::new(Site {
         self_test: SelfTest::new()?,
         upgrades,
@@ -138,6 +147,7 @@ async fn build(settings: Settings) -> Result<Arc<Site>> {
         hub,
         broker,
         identity,
+        health,
         router,
     }))
 }

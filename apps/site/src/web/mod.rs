@@ -12,7 +12,6 @@ mod doing;
 mod facts;
 mod file;
 mod forward;
-mod health;
 mod hub;
 mod license;
 mod limits;
@@ -36,7 +35,7 @@ use axum::routing::get;
 use model::{PublicKey, Release, SiteId, Timestamp};
 use store::Store;
 
-use crate::web::health::Health;
+use crate::health::Health;
 use crate::web::password::Passwords;
 use crate::web::problem::Problem;
 use crate::web::rescue::Clients;
@@ -81,6 +80,8 @@ pub struct WebParts {
     pub package: PathBuf,
     /// The folder of recordings.
     pub recordings: PathBuf,
+    /// Whether the site can do its work.
+    pub health: Arc<Health>,
 }
 
 /// What every handler gets; clones share it.
@@ -91,7 +92,6 @@ struct Inner {
     parts: WebParts,
     passwords: Passwords,
     clients: Clients,
-    health: Health,
 }
 
 impl std::ops::Deref for WebState {
@@ -111,7 +111,7 @@ impl WebState {
     pub fn new(parts: WebParts) -> anyhow::Result<Self> {
         let passwords = Passwords::new()?;
         let clients = Clients::of_package(&parts.package)?;
-        Ok(Self(Arc::new(Inner { parts, passwords, clients, health: Health::default() })))
+        Ok(Self(Arc::new(Inner { parts, passwords, clients })))
     }
 
     fn now(&self) -> Timestamp {
@@ -125,10 +125,6 @@ impl WebState {
     fn clients(&self) -> &Clients {
         &self.0.clients
     }
-
-    fn health(&self) -> &Health {
-        &self.0.health
-    }
 }
 
 /// The router of the site.
@@ -137,7 +133,7 @@ pub fn router(state: WebState) -> Router {
         .merge(pages::routes())
         .nest("/api/v1", api::routes())
         .nest("/rescue/v1", rescue::routes())
-        .route("/check_health", get(health::plain))
+        .route("/check_health", get(api::health::plain))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method);
     let ours = limits::of_our_own(ours);

@@ -1,9 +1,11 @@
 use axum::Json;
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
 use super::ApiMember;
-use crate::web::health::Check;
+use crate::health::{Check, well};
+use crate::web::WebState;
 
 /// What was found.
 #[derive(Serialize)]
@@ -16,12 +18,21 @@ pub struct Health {
     sessions_live: usize,
 }
 
-/// `GET /check_health`: 200 or 500 with every check.
+/// `GET /check_health`, for load balancers: 200 or 500 and one word.
+pub async fn plain(State(state): State<WebState>) -> (StatusCode, &'static str) {
+    if well(&state.health.lately(state.now()).await) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, "failed\n")
+    }
+}
+
+/// `GET /api/v1/check_health`: 200 or 500 with every check.
 pub async fn health(member: ApiMember) -> (StatusCode, Json<Health>) {
     let state = &member.state;
-    let checks = state.health().checks(state).await;
+    let checks = state.health.lately(state.now()).await;
     let counts = state.hub.counts();
-    let ok = checks.iter().all(|check| check.ok);
+    let ok = well(&checks);
     let status = if ok { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
     let health = Health {
         ok,

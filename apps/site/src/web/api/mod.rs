@@ -27,7 +27,7 @@ mod accounts;
 mod api_tokens;
 mod audit;
 mod consoles;
-mod health;
+pub(super) mod health;
 mod jump_clients;
 mod license;
 mod member;

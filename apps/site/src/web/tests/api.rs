@@ -7,6 +7,7 @@ use model::{PublicKey, Release};
 use serde_json::{Value, json};
 
 use super::fixture::{IDENTITY, NOW, PASSWORD, Site};
+use crate::health::well;
 use crate::web::UpgradeView;
 
 const GET: Method = Method::GET;
@@ -249,9 +250,27 @@ async fn health_is_a_word_for_anybody_and_details_for_who_may_ask() {
     assert_eq!(site.get("/api/v1/check_health").await.status, StatusCode::UNAUTHORIZED);
     let health = site.api(GET, "/check_health", &token, Value::Null).await.json();
     assert_eq!((&health["ok"], &health["agents_connected"]), (&json!(true), &json!(3)));
-    assert_eq!(health["checks"].as_array().map(Vec::len), Some(2));
+    assert_eq!(health["checks"].as_array().map(Vec::len), Some(3));
 
-    let broken = Site::new().await;
-    std::fs::remove_dir_all(broken.path("recordings")).expect("removes");
-    assert_eq!(broken.get("/check_health").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    for needed in ["recordings", "cert.pem"] {
+        let broken = Site::new().await;
+        let path = broken.path(needed);
+        let removed = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+        removed.expect("removes");
+        let plain = broken.get("/check_health").await;
+        assert_eq!(plain.status, StatusCode::INTERNAL_SERVER_ERROR, "{needed}");
+        let checks = broken.state.health.now(NOW).await;
+        let ill: Vec<&str> = checks.iter().filter(|c| !c.ok).map(|c| c.text.as_str()).collect();
+        assert_eq!(ill.len(), 1, "{ill:?}");
+        assert!(ill[0].contains(needed), "{ill:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_base_is_not_told_what_was_found_before() {
+    let site = Site::new().await;
+    assert!(well(&site.state.health.lately(NOW).await));
+    std::fs::remove_dir_all(site.path("recordings")).expect("removes");
+    assert!(!well(&site.state.health.now(NOW).await));
+    assert!(!well(&site.state.health.lately(NOW).await));
 }

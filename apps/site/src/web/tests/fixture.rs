@@ -24,6 +24,7 @@ use store::{
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use crate::health::Health;
 use crate::web::{Counts, Hub, LinkPeer, Remote, UpgradeView, WebParts, WebState, router, secrets};
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_290_000);
@@ -104,6 +105,7 @@ impl Site {
         std::fs::write(at("secret.json"), b"not for anybody").expect("writes");
         std::fs::write(at("package/clients").join(AGENT_NAME), AGENT_BYTES).expect("writes");
         std::fs::write(at("package/manifest.json"), manifest().to_string()).expect("writes");
+        std::fs::write(at("cert.pem"), b"a certificate").expect("writes");
         let hub = Arc::new(FakeHub::default());
         let clock = Arc::new(AtomicU64::new(NOW.0));
         let hand = clock.clone();
@@ -120,6 +122,7 @@ impl Site {
             license: Some(at("license.json")),
             package: at("package"),
             recordings: at("recordings"),
+            health: Arc::new(Health::new(store.clone(), at("recordings"), at("cert.pem"))),
         })
         .expect("a state");
         let router = router(state.clone());
