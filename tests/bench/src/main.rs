@@ -3,6 +3,7 @@
 //! Nothing here passes or fails: a slow machine slows both sides. What was measured, and on which
 //! machine, stands in `docs/operate/performance.md`.
 
+mod bulk;
 mod crowd;
 mod fleet;
 mod footprint;
@@ -10,6 +11,7 @@ mod process;
 mod reload;
 mod sessions;
 mod ssh;
+mod typing;
 mod update;
 
 use anyhow::Result;

@@ -1,0 +1,99 @@
+//! Bulk: one session prints as fast as it can.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use sluis_e2e::rig::Profile;
+
+use crate::sessions::{exec, exec_on_terminal};
+use crate::ssh::{Ssh, Way};
+use crate::{process, row};
+
+/// How often each is measured; the median counts.
+const TURNS: usize = 3;
+
+const LOG_LINE: &str =
+    "Nov 21 19:44:42 web-1 kernel: eth0: link is up, 10000 Mbit/s, full duplex, flow control rx";
+
+/// What `ssh` may be told to use: its default, and what is fastest where the processor has AES.
+const CIPHERS: [&str; 2] = ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com"];
+
+/// Measures and prints; `site` is the process of the site.
+///
+/// # Errors
+/// When a side does not work.
+pub fn measure(ssh: &Ssh, console: &Profile, site: u32, mb: u64) -> Result<()> {
+    let text = format!("yes '{LOG_LINE}' | head -c {mb}M");
+    let zeros = format!("head -c {mb}M /dev/zero");
+    for (what, source) in [("log text", &text), ("zero bytes", &zeros)] {
+        let job = Job { what, command: source, bytes: mb * 1024 * 1024, terminal: false };
+        job.compare(ssh, console, site)?;
+    }
+    // As when somebody looks at a long log.
+    let command = &format!("stty raw -echo; {text}");
+    let what = "log text on a terminal";
+    Job { what, command, bytes: mb * 1024 * 1024, terminal: true }.compare(ssh, console, site)
+}
+
+struct Job<'a> {
+    what: &'a str,
+    command: &'a str,
+    bytes: u64,
+    terminal: bool,
+}
+
+impl Job<'_> {
+    fn compare(&self, ssh: &Ssh, console: &Profile, site: u32) -> Result<()> {
+        let ways: Vec<(Way, &str)> =
+            Way::BOTH.into_iter().flat_map(|way| CIPHERS.map(|cipher| (way, cipher))).collect();
+        let (mut ours, mut anchors) = (Vec::new(), vec![Vec::new(); ways.len()]);
+        let mut used = Duration::ZERO;
+        for _ in 0..TURNS {
+            let before = process::cpu(site)?;
+            let command = if self.terminal { exec_on_terminal(console) } else { exec(console) };
+            ours.push(self.rate(command)?);
+            used += process::cpu(site)?.saturating_sub(before);
+            for ((way, cipher), rates) in ways.iter().zip(&mut anchors) {
+                let terminal: &[&str] = if self.terminal { &["-tt"] } else { &[] };
+                let options = [&["-c", cipher], terminal].concat();
+                rates.push(self.rate(ssh.command(*way, &options))?);
+            }
+        }
+        let (what, ours) = (self.what, median(&mut ours));
+        for ((way, cipher), rates) in ways.iter().zip(&mut anchors) {
+            let cipher = cipher.split(['-', '@']).next().unwrap_or(cipher);
+            let what = format!("bulk of {what}, recorded; {way}, {cipher}");
+            row(&what, "GB/s", ours, Some(median(rates)));
+        }
+        let a_gigabyte = used.as_secs_f64() / (TURNS as f64 * self.bytes as f64 / 1e9);
+        row(&format!("site's processor time for bulk of {what}"), "s/GB", a_gigabyte, None);
+        Ok(())
+    }
+
+    /// Gigabytes a second.
+    fn rate(&self, mut command: Command) -> Result<f64> {
+        let began = Instant::now();
+        let mut child = command.arg(self.command).stdout(Stdio::piped()).spawn()?;
+        let mut stdout = child.stdout.take().context("no output")?;
+        let mut buffer = vec![0; 256 * 1024];
+        let mut read = 0;
+        loop {
+            let n = stdout.read(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            read += n as u64;
+        }
+        let took = began.elapsed();
+        child.wait()?;
+        ensure!(read == self.bytes, "{read} bytes came of {}", self.bytes);
+        Ok(read as f64 / 1e9 / took.as_secs_f64())
+    }
+}
+
+fn median(rates: &mut [f64]) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
