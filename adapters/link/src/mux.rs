@@ -54,7 +54,8 @@ impl Link {
         config.set_max_num_streams(STREAMS_MAX);
         config.set_max_connection_receive_window(Some(WINDOW_MAX));
         config.set_split_send_size(session::HEADER_LEN + session::MAX_PAYLOAD);
-        let connection = Connection::new(Coalesce::new(socket), config, mode);
+        // Boxed: a task keeps what it is given twice.
+        let connection = Box::new(Connection::new(Coalesce::new(socket), config, mode));
         let (opener, requests) = mpsc::channel(8);
         let (streams, inbound) = mpsc::channel(INBOUND_MAX);
         let (closer, close) = watch::channel(false);
@@ -103,7 +104,7 @@ impl LinkHandle {
 }
 
 async fn drive(
-    mut connection: Connection<Wire>,
+    mut connection: Box<Connection<Wire>>,
     mut requests: mpsc::Receiver<Opened>,
     opener: mpsc::Sender<Opened>,
     streams: mpsc::Sender<Box<Stream>>,

@@ -118,7 +118,7 @@ async fn accept_two(site: Arc<Site>, listener: TcpListener) {
         let site = site.clone();
         tokio::spawn(async move {
             if let Ok(link::Accepted::Link(request)) = site.acceptor.accept(tcp, from).await {
-                crate::links::serve(site, *request).await;
+                crate::links::serve(site, request).await;
             }
         });
     }

@@ -227,7 +227,7 @@ async fn shake_hands(site: Arc<Site>, tcp: TcpStream, from: SocketAddr) {
     // Boxed: what is left of a task that has ended waits here for the next connection to be cleared away.
     match Box::pin(site.acceptor.accept(tcp, from)).await {
         Ok(Accepted::Link(request)) => {
-            tokio::spawn(links::serve(site, *request));
+            tokio::spawn(links::serve(site, request));
         }
         Ok(Accepted::Http(tls)) => {
             tokio::spawn(async move { site.serve_http(*tls, from).await });

@@ -113,8 +113,10 @@ pub(super) async fn note_presence(
     if site.is_self_test(*id) {
         return;
     }
-    site.broker.notes.add(Note::AgentHere(*id, release.clone())).await;
+    let notes = &site.broker.notes;
+    // Boxed: this waits for days, and a note is handed in within a moment.
+    Box::pin(notes.add(Note::AgentHere(*id, release.clone()))).await;
     if left.await.unwrap_or(true) {
-        site.broker.notes.add(Note::AgentGone(*id)).await;
+        Box::pin(notes.add(Note::AgentGone(*id))).await;
     }
 }

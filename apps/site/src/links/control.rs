@@ -15,13 +15,14 @@ const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Serves the stream that speaks of the link itself.
 pub(super) async fn serve(site: Arc<Site>, entry: Arc<Entry>, mut reader: Reader, writer: Writer) {
     *entry.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
-    site.greet(&entry).await;
+    // Boxed, here and below: this waits for days, and nothing of what it does takes long.
+    Box::pin(site.greet(&entry)).await;
     loop {
         match tokio::time::timeout(SILENCE_MAX, reader.next()).await {
             Ok(Ok(Some(received))) => {
                 entry.heard.store(now().0, Ordering::Relaxed);
                 if let Frame::Message(message) = received.frame {
-                    heard(&site, &entry, &writer, message).await;
+                    Box::pin(heard(&site, &entry, &writer, message)).await;
                 }
             }
             Ok(Ok(None) | Err(_)) => break,

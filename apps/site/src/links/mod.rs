@@ -16,12 +16,13 @@ use crate::hub::Entry;
 use crate::serve::Site;
 
 /// Serves one link from its proof to its end.
-pub async fn serve(site: Arc<Site>, request: LinkRequest) {
+pub async fn serve(site: Arc<Site>, request: Box<LinkRequest>) {
     let key = request.key;
     // Boxed, here and below: a link lasts for days, and what letting it in needed is given back.
     let Some((mut link, entry)) = Box::pin(let_in(&site, request)).await else { return };
     let (gone, left) = oneshot::channel();
     tokio::spawn(admit::note_presence(site.clone(), entry.clone(), left));
+
     while let Some(stream) = link.accept().await {
         tokio::spawn(streams::serve(site.clone(), entry.clone(), key, stream));
     }
@@ -36,7 +37,7 @@ pub async fn serve(site: Arc<Site>, request: LinkRequest) {
     tracing::debug!(link = entry.number, peer = entry.peer.name(), "Link ended");
 }
 
-async fn let_in(site: &Arc<Site>, request: LinkRequest) -> Option<(Link, Arc<Entry>)> {
+async fn let_in(site: &Arc<Site>, request: Box<LinkRequest>) -> Option<(Link, Arc<Entry>)> {
     let address = request.address.to_string();
     let admitted = match request.hello.role() {
         Some(Role::Agent) => admit::agent(site, &request).await,

@@ -16,27 +16,42 @@ const FIRST_WORD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Serves one stream that a client opened.
 pub(super) async fn serve(site: Arc<Site>, entry: Arc<Entry>, key: PublicKey, stream: Stream) {
+    // Boxed, as is everything but the control stream: each agent has one of those for days.
+    let Some((first, reader, writer)) = Box::pin(first_word(stream)).await else { return };
+    if matches!(*first, Message::ControlStream(_)) {
+        control::serve(site, entry, reader, writer).await;
+    } else {
+        Box::pin(serve_work(site, entry, key, *first, reader, writer)).await;
+    }
+}
+
+/// What the stream is for, if it says so in time.
+async fn first_word(stream: Stream) -> Option<(Box<Message>, Reader, Writer)> {
     let (mut reader, writer) = stream.split();
-    let Ok(Ok(first)) = tokio::time::timeout(FIRST_WORD_LIMIT, reader.message()).await else {
-        return;
-    };
-    let is_agent = matches!(entry.peer, Peer::Agent { .. });
-    match first {
-        Message::ControlStream(_) => control::serve(site, entry, reader, writer).await,
-        Message::Resume(resume) => match &entry.peer {
-            Peer::Agent { id, .. } => {
-                let id = *id;
-                Box::pin(site.broker.resume_agent(id, entry.number, resume, reader, writer)).await;
-            }
-            Peer::Console { .. } => {
-                let link = entry.number;
-                Box::pin(site.broker.resume_console(key, link, resume, reader, writer)).await;
-            }
-        },
-        Message::OpenSession(ask) if !is_agent => {
+    let first = tokio::time::timeout(FIRST_WORD_LIMIT, reader.message()).await.ok()?.ok()?;
+    Some((Box::new(first), reader, writer))
+}
+
+async fn serve_work(
+    site: Arc<Site>,
+    entry: Arc<Entry>,
+    key: PublicKey,
+    first: Message,
+    reader: Reader,
+    writer: Writer,
+) {
+    let link = entry.number;
+    match (first, &entry.peer) {
+        (Message::Resume(resume), Peer::Agent { id, .. }) => {
+            Box::pin(site.broker.resume_agent(*id, link, resume, reader, writer)).await;
+        }
+        (Message::Resume(resume), Peer::Console { .. }) => {
+            Box::pin(site.broker.resume_console(key, link, resume, reader, writer)).await;
+        }
+        (Message::OpenSession(ask), Peer::Console { .. }) => {
             Box::pin(open(&site, &entry, key, ask, reader, writer)).await;
         }
-        Message::OpenApi(_) => {
+        (Message::OpenApi(_), _) => {
             Box::pin(site.serve_api(key, reader.into_stream(writer))).await;
         }
         _ => {
