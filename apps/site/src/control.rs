@@ -15,7 +15,6 @@ use tokio::net::UnixListener;
 
 use crate::clock::now;
 use crate::health::well;
-use crate::hub::Peer;
 use crate::neighbours::Neighbours;
 use crate::serve::{Phase, Site};
 use crate::settings::Settings;
@@ -47,24 +46,14 @@ pub async fn serve(site: Arc<Site>, listener: UnixListener) {
 
 async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
     let sessions = site.broker.live();
-    let links = site.hub.links();
-    let (agents, consoles) = site.counts();
+    let tally = site.tally();
     let phase = match *site.phase.borrow() {
         Phase::Standby => "standby",
         Phase::Active => "active",
-        Phase::Draining if sessions.is_empty() && links.is_empty() => "drained",
+        Phase::Draining if sessions.is_empty() && tally.links == 0 => "drained",
         Phase::Draining => "draining",
         Phase::Stopping => "stopping",
     };
-    let mut operators: Vec<&str> = links
-        .iter()
-        .filter_map(|entry| match &entry.peer {
-            Peer::Console { operator, .. } => operator.as_ref().map(|(_, name)| name.as_str()),
-            Peer::Agent { .. } => None,
-        })
-        .collect();
-    operators.sort_unstable();
-    operators.dedup();
     let sessions: Vec<Value> = sessions
         .iter()
         .map(|session| {
@@ -85,12 +74,12 @@ async fn status(State(site): State<Arc<Site>>) -> Json<Value> {
         "revision": site.settings.release.revision,
         "schema": site.settings.schema,
         "phase": phase,
-        "agents_connected": agents,
-        "agents_settled": site.agents_settled(),
-        "consoles_connected": consoles,
+        "agents_connected": tally.agents,
+        "agents_settled": tally.settled,
+        "consoles_connected": tally.consoles,
         "sessions_live": sessions.len(),
         "sessions": sessions,
-        "operators": operators,
+        "operators": tally.operators,
         "stall_ms_max": site.broker.stall_ms_max.load(Ordering::Acquire),
     }))
 }

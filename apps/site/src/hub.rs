@@ -1,6 +1,6 @@
 //! The agents and consoles that have a link to this generation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,6 +55,21 @@ pub struct Entry {
 
 /// A link that is up for so long is one: what breaks at once comes and goes faster.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
+
+/// Who is connected, counted in one go.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Links of whatever kind.
+    pub links: usize,
+    /// Agents.
+    pub agents: usize,
+    /// Agents whose link has been up for a moment.
+    pub settled: usize,
+    /// Consoles that are signed in.
+    pub consoles: usize,
+    /// The names of their operators.
+    pub operators: BTreeSet<String>,
+}
 
 /// All links of this generation.
 pub struct Hub {
@@ -157,6 +172,26 @@ impl Hub {
     /// The connected agents.
     pub fn agents(&self) -> Vec<Arc<Entry>> {
         lock(&self.agents).values().cloned().collect()
+    }
+
+    /// Who is connected; agents that `leave_out` names do not count.
+    pub fn tally(&self, leave_out: impl Fn(AgentId) -> bool) -> Tally {
+        let mut tally = Tally::default();
+        for (_, entry) in lock(&self.agents).iter().filter(|(id, _)| !leave_out(**id)) {
+            tally.agents += 1;
+            tally.settled += usize::from(entry.is_settled());
+        }
+        let links = lock(&self.links);
+        tally.links = links.len();
+        for entry in links.values() {
+            if let Peer::Console { operator: Some((_, name)), .. } = &entry.peer {
+                tally.consoles += 1;
+                if !tally.operators.contains(name) {
+                    tally.operators.insert(name.clone());
+                }
+            }
+        }
+        tally
     }
 
     /// How many agents and how many consoles are connected.

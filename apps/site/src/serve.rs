@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use crate::health::Health;
-use crate::hub::{Entry, Hub, Peer};
+use crate::hub::{Entry, Hub, Peer, Tally};
 use crate::neighbours::Neighbours;
 use crate::patience::{self, Patience};
 use crate::selftest::SelfTest;
@@ -321,21 +321,8 @@ impl Site {
         self.self_test.is_agent(id)
     }
 
-    /// How many agents have a link that holds.
-    pub fn agents_settled(&self) -> usize {
-        self.agents().filter(|entry| entry.is_settled()).count()
-    }
-
-    /// How many agents and consoles are connected.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.agents().count(), self.hub.counts().1)
-    }
-
-    /// The connected agents without the self-test's.
-    fn agents(&self) -> impl Iterator<Item = Arc<Entry>> {
-        self.hub
-            .agents()
-            .into_iter()
-            .filter(|entry| matches!(entry.peer, Peer::Agent { id, .. } if !self.is_self_test(id)))
+    /// Who is connected, without the self-test's agent.
+    pub fn tally(&self) -> Tally {
+        self.hub.tally(|id| self.is_self_test(id))
     }
 }
