@@ -19,6 +19,22 @@ pub enum Speed {
 }
 
 impl Speed {
+    /// What is built of the servers, and of what measures them. Programs that fail on purpose are for tests,
+    /// and optimising them takes as long as everything else.
+    const fn servers(self) -> &'static [&'static str] {
+        match self {
+            Self::Debug => &["--bins"],
+            Self::Shipped => &[
+                "--bin=sluis-base",
+                "--bin=sluis-site",
+                "--bin=sluis-update",
+                "--bin=sluis-release",
+                "--bin=sluis-bench",
+                "--bin=sluis-ticker",
+            ],
+        }
+    }
+
     /// Cargo's profile and its folder, for the servers and for the clients.
     fn profiles(self) -> [(&'static str, &'static str); 2] {
         match self {
@@ -38,8 +54,8 @@ impl Programs {
     /// Builds them all.
     pub fn build(workspace: &Workspace, speed: Speed) -> Result<Self> {
         let [(server, server_dir), (client, client_dir)] = speed.profiles();
-        let args = ["build", "--workspace", "--bins", "--locked", "--profile", server];
-        Step::cargo(workspace, &args).run()?;
+        let args = ["build", "--workspace", "--locked", "--profile", server];
+        Step::cargo(workspace, &args).args(speed.servers()).run()?;
         let all = workspace.target.join(server_dir);
         if !setup::has_target(workspace, MUSL)? {
             println!(

@@ -398,13 +398,13 @@ impl Profile {
     /// appliance, and must not keep it from working.
     pub fn crowded_console(&self) -> Command {
         let mut command = Command::new("nice");
-        command.args(["-n", "5"]).arg(program("sluis")).arg("--home").arg(&self.home);
+        command.args(["-n", "5"]).arg(client_program("sluis")).arg("--home").arg(&self.home);
         command
     }
 
     /// A console command.
     pub fn console(&self) -> Command {
-        let mut command = Command::new(program("sluis"));
+        let mut command = Command::new(client_program("sluis"));
         command.arg("--home").arg(&self.home);
         command
     }

@@ -183,7 +183,7 @@ fn stay(vendor: &Vendor, appliance: &Appliance, updates: &str, folder: &Path) ->
     );
     println!(
         "  console     {} --home {} jump web-1",
-        sluis_e2e::bins::program("sluis").display(),
+        client_program("sluis").display(),
         folder.join("harbour/console-ada").display()
     );
     println!();
