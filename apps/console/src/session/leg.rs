@@ -10,16 +10,11 @@ use link::{Current, LinkError, Reader, Received, Writer, newer_link};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::acks::Acks;
 use super::state::State;
 use super::{QUIET, say};
 use crate::exit::Problem;
 use crate::stdio::Screen;
-
-/// Output after which the site hears that it was shown, at the latest.
-const ACK_EVERY: u64 = 128 * 1024;
-
-/// And how long after it was shown, at the latest.
-const ACK_AFTER: Duration = Duration::from_millis(100);
 
 /// How long the site may take to end the recording when everything is shown: longer than a new version
 /// that hangs is let serve. Who does not want to wait interrupts; the site then waits for this console.
@@ -189,16 +184,14 @@ async fn receive(
     writer: &Writer,
     go: &watch::Sender<u64>,
 ) -> End {
-    let mut acked = state.inner().inbox.received();
-    let mut ack_at: Option<Instant> = None;
+    let mut acks = Acks::behind(state.inner().inbox.received());
     let mut exit: Option<Exit> = None;
     loop {
         let received = tokio::select! {
             biased;
             received = reader.next() => received,
-            () = sleep_until(ack_at) => {
-                ack_at = None;
-                acked = state.inner().inbox.received();
+            () = acks.due() => {
+                let acked = acks.say(state.inner().inbox.received());
                 if writer.ack(acked).await.is_err() {
                     return End::Broken;
                 }
@@ -208,53 +201,46 @@ async fn receive(
         let Ok(Some(Received { frame, .. })) = received else {
             return End::Broken;
         };
-        match frame {
-            Frame::Data { channel, offset, bytes } => {
-                let taken = state.inner().inbox.take(offset, bytes);
-                match taken {
-                    Ok(Some(new)) => {
-                        if let Err(problem) = show(screen, channel, &new).await {
-                            return End::Lost(problem);
-                        }
-                    }
-                    Ok(None) => {}
-                    // The site lost count; a new leg says what is here.
-                    Err(_) => return End::Broken,
-                }
-            }
-            Frame::Ack(offset) => {
-                let _ = state.inner().outbox.ack(offset);
-                state.room.notify_one();
-            }
-            Frame::Message(Message::Exit(came)) => exit = Some(came),
-            Frame::Message(message) => {
-                if let Some(end) = heard(state, go, message) {
-                    return end;
-                }
-            }
-            Frame::Skipped(_) => {}
+        match take(state, screen, go, frame).await {
+            Ok(came) => exit = came.or(exit),
+            Err(end) => return end,
         }
         let shown = state.inner().inbox.received();
         if let Some(exit) = exit.take_if(|exit| exit.offset <= shown) {
             return End::Over { exit, heard: false };
         }
-        if shown - acked >= ACK_EVERY {
-            acked = shown;
-            ack_at = None;
-            if writer.ack(acked).await.is_err() {
-                return End::Broken;
-            }
-        } else if shown > acked && ack_at.is_none() {
-            ack_at = Some(Instant::now() + ACK_AFTER);
+        if let Some(acked) = acks.shown(shown)
+            && writer.ack(acked).await.is_err()
+        {
+            return End::Broken;
         }
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
+/// Does what a frame says; answers the exit if it was that, and how the leg ends if it does.
+async fn take(
+    state: &State,
+    screen: &mut Screen,
+    go: &watch::Sender<u64>,
+    frame: Frame,
+) -> Result<Option<Exit>, End> {
+    match frame {
+        Frame::Data { channel, offset, bytes } => {
+            let taken = state.inner().inbox.take(offset, bytes);
+            // An error: the site lost count, and a new leg says what is here.
+            if let Some(new) = taken.map_err(|_| End::Broken)? {
+                show(screen, channel, &new).await.map_err(End::Lost)?;
+            }
+        }
+        Frame::Ack(offset) => {
+            let _ = state.inner().outbox.ack(offset);
+            state.room.notify_one();
+        }
+        Frame::Message(Message::Exit(exit)) => return Ok(Some(exit)),
+        Frame::Message(message) => return heard(state, go, message).map_or(Ok(None), Err),
+        Frame::Skipped(_) => {}
     }
+    Ok(None)
 }
 
 fn heard(state: &State, go: &watch::Sender<u64>, message: Message) -> Option<End> {
@@ -351,8 +337,10 @@ async fn send(state: Arc<State>, writer: Writer, mut told: watch::Receiver<u64>)
                 writer.message(EndOfInput { offset }).await
             }
             (None, None, _) => {
-                // A signal that was not taken came while the session was carried over.
-                if tokio::time::timeout(SIGNAL_AGAIN, wake).await.is_err() {
+                if state.inner().signals.is_empty() {
+                    wake.await;
+                } else if tokio::time::timeout(SIGNAL_AGAIN, wake).await.is_err() {
+                    // A signal that was not taken came while the session was carried over.
                     signal_sent = 0;
                 }
                 continue;

@@ -1,5 +1,6 @@
 //! A session at the operator's end: opened once, resumed as often as it takes.
 
+mod acks;
 mod input;
 mod leg;
 mod state;

@@ -25,26 +25,24 @@ pub async fn run_agent_leg(
     leg: Leg,
     mut reader: Reader,
 ) {
-    let mut settle_at: Option<Instant> = None;
+    // One of each for all frames: setting them up for every frame costs a keystroke more than its text does.
+    let (settle, mut settle_due) = (tokio::time::sleep(SETTLE_AFTER), false);
+    let stopped = leg.stop.cancelled();
+    tokio::pin!(settle, stopped);
     loop {
-        let settled = async {
-            match settle_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         let received = tokio::select! {
             biased;
-            () = leg.stop.cancelled() => return,
+            () = &mut stopped => return,
             received = reader.next() => received,
-            () = settled => {
+            () = &mut settle, if settle_due => {
                 if let Some(ack) = session.settle()
                     && leg.writer.ack(ack).await.is_err()
                 {
                     break;
                 }
                 // A disk that is full now may not be later; no frame comes to say so.
-                settle_at = session.is_unsettled().then(|| Instant::now() + SETTLE_AGAIN);
+                settle_due = session.is_unsettled();
+                settle.as_mut().reset(Instant::now() + SETTLE_AGAIN);
                 try_finish(&broker, &session).await;
                 continue;
             }
@@ -53,8 +51,9 @@ pub async fn run_agent_leg(
         if from_agent(&broker, &session, &leg, received).await.is_err() {
             break;
         }
-        if settle_at.is_none() && session.is_unsettled() {
-            settle_at = Some(Instant::now() + SETTLE_AFTER);
+        if !settle_due && session.is_unsettled() {
+            settle_due = true;
+            settle.as_mut().reset(Instant::now() + SETTLE_AFTER);
         }
     }
     session.detach_agent(&leg, now());
@@ -122,10 +121,12 @@ pub async fn run_console_leg(
     leg: Leg,
     mut reader: Reader,
 ) {
+    let stopped = leg.stop.cancelled();
+    tokio::pin!(stopped);
     loop {
         let received = tokio::select! {
             biased;
-            () = leg.stop.cancelled() => return,
+            () = &mut stopped => return,
             received = reader.next() => received,
         };
         let Ok(Some(received)) = received else { break };
