@@ -72,13 +72,14 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Gigabytes a second.
+    /// Gigabytes a second, from the first of them on: how long a session takes to begin is another matter.
     fn rate(&self, mut command: Command) -> Result<f64> {
-        let began = Instant::now();
         let mut child = command.arg(self.command).stdout(Stdio::piped()).spawn()?;
         let mut stdout = child.stdout.take().context("no output")?;
         let mut buffer = vec![0; 256 * 1024];
-        let mut read = 0;
+        let first = stdout.read(&mut buffer)?;
+        let began = Instant::now();
+        let mut read = first as u64;
         loop {
             let n = stdout.read(&mut buffer)?;
             if n == 0 {
@@ -89,7 +90,7 @@ impl Job<'_> {
         let took = began.elapsed();
         child.wait()?;
         ensure!(read == self.bytes, "{read} bytes came of {}", self.bytes);
-        Ok(read as f64 / 1e9 / took.as_secs_f64())
+        Ok((read - first as u64) as f64 / 1e9 / took.as_secs_f64())
     }
 }
 
