@@ -1,5 +1,8 @@
 //! Everything together, step by step, with trouble and a checker.
 
+mod checks;
+mod faults;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -121,106 +124,6 @@ impl World {
             _ => self.relay_reads()?,
         }
         Ok(())
-    }
-
-    // ---- trouble ----
-
-    fn fault(&mut self) {
-        let all = self.trouble == Trouble::Everything;
-        let kind = self.chance.below(9);
-        match kind {
-            0..=3 if all || self.trouble == Trouble::Network || kind == 0 => self.cut_some_leg(),
-            4 if all || self.trouble == Trouble::Network => self.double_some_frame(),
-            5 if all || self.trouble == Trouble::Crash => self.kill(),
-            5 if self.trouble == Trouble::Power => self.power_cut(),
-            6 if all || self.trouble == Trouble::HandOver => self.hand_over(),
-            7 if all => self.disk.full = !self.disk.full,
-            8 => self.disk.synced = self.disk.cast.len(),
-            _ => self.move_on(),
-        }
-    }
-
-    fn cut_some_leg(&mut self) {
-        let legs: Vec<u64> = self.legs.keys().copied().collect();
-        let number = legs.get(self.chance.below(legs.len())).copied();
-        if let Some(leg) = number.and_then(|n| self.legs.get_mut(&n)) {
-            leg.cut(&mut self.chance);
-            let whose = name(leg.role);
-            self.needs_link.retain(|end| *end != whose);
-        }
-    }
-
-    fn double_some_frame(&mut self) {
-        let chance = &mut self.chance;
-        self.legs.values_mut().for_each(|leg| leg.double(chance));
-    }
-
-    fn start_relay(&mut self) {
-        self.newest += 1;
-        let number = self.newest;
-        let relay = Relay { draining: false, session: None, settling: false, unwritten: vec![] };
-        self.relays.insert(number, relay);
-    }
-
-    /// A relay dies: only what it flushed survives.
-    fn kill(&mut self) {
-        let numbers: Vec<u64> = self.relays.keys().copied().collect();
-        let number = numbers[self.chance.below(numbers.len())];
-        self.relays.remove(&number);
-        for leg in self.legs.values_mut().filter(|leg| leg.relay == number) {
-            leg.cut(&mut self.chance);
-        }
-        if self.disk.holder == Some(number) {
-            self.disk.holder = None;
-        }
-        if number == self.newest {
-            self.relays.values_mut().for_each(|relay| relay.draining = true);
-            self.start_relay();
-        }
-        let newest = self.newest;
-        self.target.values_mut().filter(|t| **t == number).for_each(|target| *target = newest);
-        self.needs_link.clear();
-    }
-
-    fn power_cut(&mut self) {
-        while self.relays.len() > 1 {
-            self.kill();
-        }
-        self.kill();
-        let lost = self.disk.cast.len() - self.disk.synced;
-        let kept = self.disk.synced + self.chance.below(lost + 1);
-        self.disk.cast.truncate(kept);
-    }
-
-    /// A newer generation starts; the older one drains.
-    fn hand_over(&mut self) {
-        if self.relays.len() == 1 {
-            self.start_relay();
-            let old = self.newest - 1;
-            self.relays.range_mut(..=old).for_each(|(_, relay)| relay.draining = true);
-        } else {
-            self.move_on();
-        }
-    }
-
-    /// An end gets its new link; a draining relay lets go when both have one, or loses patience.
-    fn move_on(&mut self) {
-        let end = if self.chance.once_in(2) { "agent" } else { "console" };
-        self.target.insert(end, self.newest);
-        self.needs_link.retain(|waiting| *waiting != end || self.relays.len() == 1);
-        let ready = self.target.values().all(|target| *target == self.newest);
-        let draining: Vec<u64> = self.relays.range(..self.newest).map(|(n, _)| *n).collect();
-        for number in draining {
-            if ready || self.chance.once_in(6) {
-                self.release(number);
-            }
-            if ready {
-                self.relays.remove(&number);
-                for leg in self.legs.values_mut().filter(|leg| leg.relay == number) {
-                    leg.broken |= !leg.closed;
-                }
-            }
-        }
     }
 
     // ---- the ends ----
@@ -578,94 +481,5 @@ impl World {
         self.legs.retain(|number, leg| {
             used.contains(&Some(*number)) || (!leg.replaced && relays.contains_key(&leg.relay))
         });
-    }
-
-    // ---- the checker ----
-
-    fn check_ack(&self, offset: u64) -> Step {
-        if self.trouble != Trouble::Power && offset > self.disk.cast.len() as u64 {
-            return Err(format!(
-                "byte {offset} is acknowledged, {} are recorded",
-                self.disk.cast.len()
-            ));
-        }
-        let seen = self.console.inbox.received();
-        if offset > seen {
-            return Err(format!("byte {offset} is acknowledged, {seen} are seen"));
-        }
-        Ok(())
-    }
-
-    fn check(&self) -> Step {
-        let outbox = &self.agent.stream.outbox;
-        let held = (outbox.head() - outbox.base()) as usize;
-        if held >= OUTPUT_WINDOW + PUSH_MAX {
-            return Err(format!("the agent holds {held} bytes"));
-        }
-        let right = |(offset, byte): (usize, &Option<u8>)| {
-            byte.map_or(self.trouble == Trouble::Power, |b| b == byte_at(OUTPUT, offset as u64))
-        };
-        let last = self.disk.cast.len().saturating_sub(40);
-        if !self.disk.cast.iter().enumerate().skip(last).all(right) {
-            return Err("the recording holds wrong bytes".to_owned());
-        }
-        Ok(())
-    }
-
-    fn is_settled(&self) -> bool {
-        self.agent.over && self.console.done
-    }
-
-    fn check_end(&self) -> Step {
-        let total = self.agent.stream.total;
-        let seen = self.console.inbox.received();
-        if seen != total || !self.console.has_everything() {
-            return Err(format!(
-                "the operator saw {seen} of {total} bytes, exit {:?}",
-                self.console.exit
-            ));
-        }
-        if self.disk.cast.len() as u64 != total || !self.disk.ended {
-            let (len, ended) = (self.disk.cast.len(), self.disk.ended);
-            return Err(format!("the recording has {len} of {total} bytes, ended: {ended}"));
-        }
-        let wrong = self
-            .disk
-            .cast
-            .iter()
-            .zip(0..)
-            .find(|(b, o)| b.is_some_and(|b| b != byte_at(OUTPUT, *o)));
-        if let Some((_, offset)) = wrong {
-            return Err(format!("the recording is wrong at {offset}"));
-        }
-        let read = self.agent.inbox.received();
-        if self.agent.reads_to_end && read != self.console.stream.total {
-            return Err(format!("the process read {read} of {} bytes", self.console.stream.total));
-        }
-        Ok(())
-    }
-
-    fn stuck(&self) -> String {
-        let (out, input) = (&self.agent.stream.outbox, &self.console.stream.outbox);
-        format!(
-            "stuck: output {}..{}..{} of {}, seen {}, recorded {}, ended {}; input {}..{}..{} of {}, read {}; \
-             agent over {}, exit {}, console exit {}, done {}",
-            out.base(),
-            out.cursor(),
-            out.head(),
-            self.agent.stream.total,
-            self.console.inbox.received(),
-            self.disk.cast.len(),
-            self.disk.ended,
-            input.base(),
-            input.cursor(),
-            input.head(),
-            self.console.stream.total,
-            self.agent.inbox.received(),
-            self.agent.over,
-            self.agent.exit.is_some(),
-            self.console.exit.is_some(),
-            self.console.done,
-        )
     }
 }
