@@ -30,8 +30,8 @@ use crate::upgrades::Upgrades;
 use crate::{control, front, housekeeping, links, listen, web};
 
 /// Connections that are between TCP and the end of their handshake, at most. When there are more,
-/// the oldest goes: an honest one takes milliseconds.
-const HANDSHAKES_MAX: usize = 4096;
+/// the oldest goes: an honest one takes milliseconds, or its turn among ten thousand that come back in one moment.
+const HANDSHAKES_MAX: usize = 16_384;
 
 /// How long kept HTTP connections may still send a request after the generation is told to stop.
 const HTTP_LINGER: Duration = Duration::from_secs(10);
