@@ -74,6 +74,8 @@ pub fn main() -> Result<()> {
     let settings = Settings::from_env()?;
     match arguments.command {
         Command::Serve => {
+            let descriptors = listen::raise_descriptor_limit();
+            tracing::debug!(?descriptors, "Descriptors that this generation may have");
             let served = runtime.block_on(serve::run(settings, inherited));
             if let Err(error) = &served {
                 listen::notify(&format!("FAILED={error:#}"));

@@ -9,6 +9,19 @@ use anyhow::{Context, Result, bail};
 
 const FIRST_FD: RawFd = 3;
 
+/// Raises the number of descriptors that this process may have to what the system allows; answers it, none for
+/// no limit.
+///
+/// A link takes one, and the usual limit to begin with is 1,024: fewer than an appliance has agents.
+pub fn raise_descriptor_limit() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Refused only by unusual policies; then fewer clients fit.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current
+}
+
 /// The sockets that were handed to this process under the name `https`.
 ///
 /// # Errors
@@ -58,5 +71,18 @@ pub fn notify(message: &str) {
     let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(message.as_bytes(), &path));
     if let Err(error) = sent {
         tracing::warn!(%error, ?path, "Whoever started this process cannot be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    #[test]
+    fn as_many_descriptors_are_had_as_the_system_allows() {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = Some(256);
+        setrlimit(Resource::Nofile, limit).expect("lowers it");
+        assert_eq!(super::raise_descriptor_limit(), limit.maximum);
     }
 }
