@@ -24,8 +24,8 @@ use crate::admin::Site;
 use crate::exit::Problem;
 
 /// The allocator of the static build: that of musl gives memory back with every large buffer and takes it again
-/// with the next, which is half of what bulk output costs. It takes more memory in exchange, so the agent, which
-/// is idle nearly always, does without.
+/// with the next, which bulk output pays for with every record. This one takes more memory in exchange, so the
+/// agent, which is idle nearly always, does without.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -72,7 +72,8 @@ impl Links {
 
 impl web::Hub for Links {
     fn counts(&self) -> Counts {
-        let (agents, consoles) = self.hub.counts();
+        let tally = self.hub.tally(|_| false);
+        let (agents, consoles) = (tally.agents, tally.consoles);
         Counts { agents, consoles, sessions: self.broker.live().len() }
     }
 

@@ -193,15 +193,6 @@ impl Hub {
         }
         tally
     }
-
-    /// How many agents and how many consoles are connected.
-    pub fn counts(&self) -> (usize, usize) {
-        let consoles = lock(&self.links)
-            .values()
-            .filter(|entry| matches!(entry.peer, Peer::Console { operator: Some(_), .. }))
-            .count();
-        (lock(&self.agents).len(), consoles)
-    }
 }
 
 impl Entry {
