@@ -225,7 +225,7 @@ impl Recorder {
         let next = expected.checked_add(fresh.len() as u64).ok_or_else(gap)?;
         let exact = self.pipes && code == b'o';
         let carried = self.output.text.carry;
-        if exact && fresh.contains(&0) {
+        if exact && memchr::memchr(0, fresh).is_some() {
             self.append_binary(at, carried, fresh);
             self.output.next = next;
             return Ok(());
