@@ -23,12 +23,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::admin::Site;
 use crate::exit::Problem;
 
-/// The allocator of the static build: that of musl gives memory back with every large buffer and takes it again
-/// with the next, which bulk output pays for with every record. This one takes more memory in exchange, so the
-/// agent, which is idle nearly always, does without.
+/// The allocator of the static build, for musl's gives memory back with every large buffer and takes it again with
+/// the next, which bulk output pays for with every record.
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 #[derive(Parser)]
 #[command(
