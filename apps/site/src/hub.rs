@@ -87,6 +87,11 @@ impl Hub {
         Arc::new(Self { links: Mutex::default(), agents: Mutex::default(), next, changed })
     }
 
+    /// How many links there have been, those that are there included.
+    pub fn links_ever(&self) -> u64 {
+        self.next.load(Ordering::Relaxed) - 1
+    }
+
     /// Adds a link. A former link of the same agent stays until it closes, but new sessions go
     /// over this one.
     pub fn add(

@@ -13,6 +13,7 @@ mod housekeeping;
 mod hub;
 mod links;
 mod listen;
+mod memory;
 mod neighbours;
 mod notes;
 mod patience;

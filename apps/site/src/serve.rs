@@ -27,7 +27,7 @@ use crate::selftest::SelfTest;
 use crate::sessions::{self, Broker};
 use crate::settings::Settings;
 use crate::upgrades::Upgrades;
-use crate::{control, front, housekeeping, links, listen, web};
+use crate::{control, front, housekeeping, links, listen, memory, web};
 
 /// Connections that are between TCP and the end of their handshake, at most. When there are more,
 /// the oldest goes: an honest one takes milliseconds, or its turn among ten thousand that come back in one moment.
@@ -94,6 +94,7 @@ pub async fn run(settings: Settings, listeners: Vec<StdListener>) -> Result<()> 
     tokio::spawn(control::serve(site.clone(), control));
     tokio::spawn(sessions::tend(site.broker.clone()));
     tokio::spawn(housekeeping::keep(site.clone()));
+    tokio::spawn(memory::keep(site.hub.clone()));
     for listener in listeners {
         tokio::spawn(accept_loop(site.clone(), listener));
     }
