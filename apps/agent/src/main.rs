@@ -11,12 +11,6 @@ use sluis_agent::enrol::{self, Goodbye};
 use sluis_agent::keeper;
 use sluis_agent::{config::Config, own_release};
 
-/// The allocator of the static build, for musl's gives memory back with every large buffer and takes it again with
-/// the next: a sixth of what bulk output costs. It holds half a megabyte more when idle, in both processes together.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
-
 /// Sluis agent: makes this machine a Jump Client of a site.
 #[derive(Parser)]
 #[command(name = "sluis-agent", disable_version_flag = true)]
