@@ -75,4 +75,24 @@ mod tests {
             looks.into_iter().filter(|ever| arrivals.rush_is_over(*ever)).collect();
         assert_eq!(given, [2_010, 2_211], "the second waits until 200 more have come");
     }
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn what_lies_between_what_stays_is_given_back() {
+        let resident_pages = || -> usize {
+            let statm = std::fs::read_to_string("/proc/self/statm").expect("the system says it");
+            statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number")
+        };
+        // 40 MB, of which every hundredth part stays.
+        let mut blocks: Vec<Vec<u8>> = (0..10_000).map(|_| vec![1; 4_000]).collect();
+        let mut number = 0;
+        blocks.retain(|_| {
+            number += 1;
+            number % 100 == 0
+        });
+        let before = resident_pages();
+        assert!(give_back());
+        let given = before.saturating_sub(resident_pages());
+        assert!(given > 7_000, "{given} pages of the 9,700 came back");
+        assert_eq!(blocks.len(), 100);
+    }
 }
