@@ -13,6 +13,7 @@ mod frame;
 mod hello;
 mod inbox;
 mod message;
+pub mod mux;
 mod outbox;
 mod sign;
 mod ticket;

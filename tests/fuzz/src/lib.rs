@@ -26,7 +26,7 @@ pub use crate::package::package;
 pub use crate::page::flash;
 pub use crate::recording::{chain_record, recording};
 pub use crate::release::{hostname, manifest, path, stamp};
-pub use crate::session::{client_hello, frame, outbox, site_hello, ticket};
+pub use crate::session::{client_hello, frame, mux, outbox, site_hello, ticket};
 pub use crate::tuf::{tuf_root, tuf_snapshot, tuf_targets, tuf_timestamp};
 
 /// What a decoder said.
@@ -80,6 +80,7 @@ decoders! {
     release::stamp,
     session::client_hello,
     session::frame,
+    session::mux,
     session::outbox,
     session::site_hello,
     session::ticket,

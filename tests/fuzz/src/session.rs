@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use model::{PublicKey, Timestamp};
+use session::mux::{Came, MUX_HEADER_LEN, Mux, STREAMS_MAX, Send, Side, WINDOW};
 use session::{Channel, ClientHello, Frame, Outbox, SigningKey, SiteHello, Ticket};
 
 use crate::Outcome;
@@ -137,6 +138,47 @@ pub fn outbox(data: &[u8]) -> Outcome {
     outcome
 }
 
+/// Bytes as what a peer sends on a multiplexed connection: our end keeps its limits whatever comes, takes
+/// every frame that it announces room for, and after an error asks for nothing more.
+pub fn mux(data: &[u8]) -> Outcome {
+    let mut site = Mux::new(Side::Site);
+    let mut open = vec![site.open(()).expect("the first stream")];
+    let mut rest = data;
+    while let Some((header, after)) = rest.split_first_chunk::<MUX_HEADER_LEN>() {
+        let length = match site.receive(*header, || ()) {
+            Ok(Came::Opened { stream, length, .. }) => {
+                open.push(stream);
+                assert!(open.len() <= STREAMS_MAX);
+                length
+            }
+            Ok(Came::Data { stream, length, .. }) => {
+                assert!(length <= WINDOW as usize, "more than there is ever room for");
+                let _ = site.give(stream, length);
+                length
+            }
+            Ok(Came::Stale { length } | Came::Reset { length, .. }) => length,
+            Ok(Came::Answer(answer)) => {
+                assert_eq!(answer[8..], header[8..], "a ping is answered with its value");
+                0
+            }
+            Ok(Came::Room { stream, .. }) => {
+                let room = site.room(stream).min(WINDOW as usize / 2);
+                assert_ne!(site.send(stream, room), Send::Full);
+                0
+            }
+            Ok(Came::GoAway { .. }) => return Outcome::Accepted,
+            Ok(Came::Nothing) => 0,
+            Err(_) => return Outcome::Refused,
+        };
+        rest = after.get(length..).unwrap_or_default();
+    }
+    for stream in open {
+        let _ = site.forget(stream);
+    }
+    assert!(site.end().is_empty(), "a forgotten stream is gone");
+    Outcome::Accepted
+}
+
 /// What stands at an offset of the story's stream.
 fn byte_at(offset: u64) -> u8 {
     (offset % 251) as u8
@@ -148,7 +190,9 @@ pub mod seeds {
     use model::{AgentId, OperatorId, SessionId};
     use session::{AgentStatus, ChosenId, Exit, Message, OpenSession, Ping, Resume};
 
-    use super::{Channel, ClientHello, PublicKey, SiteHello, Ticket, Timestamp, key};
+    use super::{
+        Channel, ClientHello, Mux, PublicKey, Send, Side, SiteHello, Ticket, Timestamp, key,
+    };
 
     pub fn frame() -> Vec<Vec<u8>> {
         let messages: Vec<Message> = vec![
@@ -189,6 +233,24 @@ pub mod seeds {
         all.push([&data[..], b"hello", &session::encode_ack(77)].concat());
         all.push(all.concat());
         all
+    }
+
+    pub fn mux() -> Vec<Vec<u8>> {
+        let mut client = Mux::new(Side::Client);
+        let mut all = Vec::new();
+        for bytes in [&b"first"[..], b"", b"third"] {
+            let stream = client.open(()).expect("few streams");
+            let Send::Now(header) = client.send(stream, bytes.len()) else { continue };
+            all.push([&header, bytes].concat());
+            all.push(client.give(stream, 70_000).expect("open").to_vec());
+            all.extend(client.finish(stream).map(Vec::from));
+            all.extend(client.forget(stream).map(Vec::from));
+        }
+        // A ping, and an answer to one.
+        all.push(vec![0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9]);
+        all.push(vec![0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9]);
+        all.push(Mux::<()>::go_away().to_vec());
+        vec![all.concat()]
     }
 
     pub fn site_hello() -> Vec<Vec<u8>> {
