@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use model::PublicKey;
 use rustls::ServerConfig;
+use session::mux::Side;
 use session::{
     ClientHello, EXPORTER_LABEL, Message, Refused, RefusedCode, SigningKey, SiteHello, Welcome,
 };
@@ -139,7 +140,7 @@ impl LinkRequest {
             return Err(LinkError::protocol("the client", text));
         }
         self.say(&welcome.into()).await?;
-        Ok(Link::start(tokio_rustls::TlsStream::Server(self.tls), yamux::Mode::Server))
+        Ok(Link::start(tokio_rustls::TlsStream::Server(self.tls), Side::Site))
     }
 
     /// Sends the client away with a reason.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::PublicKey;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use session::mux::Side;
 use session::{ClientHello, Frame, Message, SigningKey, SiteHello, Welcome};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -97,7 +98,7 @@ impl Dialer {
         let own = self.hello(version).seal(&self.key, &exporter);
         write_hello(&mut tls, &own).await.map_err(network)?;
         let welcome = self.read_welcome(&mut tls).await?;
-        let link = Link::start(tokio_rustls::TlsStream::Client(tls), yamux::Mode::Client);
+        let link = Link::start(tokio_rustls::TlsStream::Client(tls), Side::Client);
         Ok(Dialed { link, site, site_key, welcome })
     }
 

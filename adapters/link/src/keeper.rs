@@ -211,7 +211,7 @@ impl Work {
     async fn dial(&mut self) -> Result<Made, LinkError> {
         let Dialed { link, site, site_key, welcome } = self.dialer.dial().await?;
         let handle = link.handle();
-        let (reader, control) = handle.open().await?.split();
+        let (reader, control) = handle.open()?.split();
         control.message(ControlStream {}).await?;
         self.count += 1;
         let current = Current {

@@ -7,12 +7,12 @@
 
 mod accept;
 mod backoff;
-mod coalesce;
+mod connection;
 mod dial;
 mod error;
 mod keeper;
 mod keys;
-mod mux;
+mod link;
 mod socket;
 mod stream;
 mod tls;
@@ -23,7 +23,7 @@ pub use dial::{ClientKind, Dialed, Dialer};
 pub use error::LinkError;
 pub use keeper::{Current, Event, Keeper, newer_link};
 pub use keys::{KeyFileError, fresh_id_bytes, load_or_create_key};
-pub use mux::{Link, LinkHandle};
+pub use link::{Link, LinkHandle};
 pub use socket::Socket;
 pub use stream::{RawStream, Reader, Received, Stream, Writer};
 pub use tls::{ALPN_LINK, TlsError, client_config, install_crypto, server_config};

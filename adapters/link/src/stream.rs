@@ -2,21 +2,18 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::Stream as _;
-use futures_util::io::{AsyncRead, AsyncWrite};
 use session::{Channel, Frame, FrameError, Message};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::LinkError;
+use crate::connection::Handle;
 
 /// A stream before it is split: either frames, or raw bytes for HTTP.
-pub struct Stream(yamux::Stream);
-
-type Shared = Arc<Mutex<yamux::Stream>>;
+pub struct Stream(Handle);
 
 /// A frame as it came, for passing on, and what it says.
 #[derive(Debug, Clone)]
@@ -28,23 +25,22 @@ pub struct Received {
 }
 
 impl Stream {
-    pub(crate) const fn new(stream: yamux::Stream) -> Self {
-        Self(stream)
+    pub(crate) const fn new(handle: Handle) -> Self {
+        Self(handle)
     }
 
     /// The two halves, for frames.
     pub fn split(self) -> (Reader, Writer) {
-        let shared = Arc::new(Mutex::new(self.0));
+        let handle = Arc::new(self.0);
         let reader =
-            Reader { stream: shared.clone(), pending: Bytes::new(), partial: BytesMut::new() };
-        let sink = Sink { stream: shared, broken: false };
-        (reader, Writer { sink: Arc::new(AsyncMutex::new(sink)) })
+            Reader { stream: handle.clone(), pending: Bytes::new(), partial: BytesMut::new() };
+        (reader, Writer { stream: handle })
     }
 }
 
 /// Reads frames.
 pub struct Reader {
-    stream: Shared,
+    stream: Arc<Handle>,
     /// What the multiplexer delivered and was not read yet.
     pending: Bytes,
     /// The beginning of a frame that came in several pieces.
@@ -66,10 +62,9 @@ impl Reader {
                 }
                 continue;
             }
-            match std::future::poll_fn(|cx| self.poll_packet(cx)).await {
+            match std::future::poll_fn(|cx| self.stream.poll_receive(cx)).await {
                 None => return Ok(None),
-                Some(Ok(packet)) => self.pending = packet,
-                Some(Err(_)) => return Err(LinkError::Closed),
+                Some(bytes) => self.pending = bytes,
             }
         }
     }
@@ -92,12 +87,6 @@ impl Reader {
             Some(_) => Err(LinkError::protocol("the peer", "bytes came where a message was due")),
             None => Err(LinkError::Closed),
         }
-    }
-
-    fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let mut stream = lock(&self.stream);
-        let packet = std::task::ready!(Pin::new(&mut *stream).poll_next(cx));
-        Poll::Ready(packet.map(|packet| packet.map(Bytes::from_owner)))
     }
 
     /// Takes a whole frame off what was delivered; without copying when it came in one piece.
@@ -136,39 +125,21 @@ impl Reader {
 /// Writes frames, from as many tasks as need to; each frame goes out whole.
 #[derive(Clone)]
 pub struct Writer {
-    sink: Arc<AsyncMutex<Sink>>,
-}
-
-struct Sink {
-    stream: Shared,
-    /// A frame was begun and not finished: nothing can follow it.
-    broken: bool,
+    stream: Arc<Handle>,
 }
 
 impl Writer {
-    /// Writes one whole frame that is already encoded. Waits while the peer's window is full.
+    /// Writes one whole frame that is already encoded. Waits while the peer's window is full; nothing
+    /// is written when the future is dropped meanwhile.
     ///
     /// # Errors
     /// When the link broke.
     pub async fn frame(&self, frame: &[u8]) -> Result<(), LinkError> {
-        let mut sink = self.sink.lock().await;
-        if sink.broken {
-            return Err(LinkError::Closed);
-        }
-        sink.broken = true;
-        let mut rest = frame;
-        while !rest.is_empty() {
-            let n =
-                std::future::poll_fn(|cx| Pin::new(&mut *lock(&sink.stream)).poll_write(cx, rest))
-                    .await
-                    .map_err(|_| LinkError::Closed)?;
-            rest = &rest[n..];
-        }
-        std::future::poll_fn(|cx| Pin::new(&mut *lock(&sink.stream)).poll_flush(cx))
-            .await
-            .map_err(|_| LinkError::Closed)?;
-        sink.broken = false;
-        Ok(())
+        self.send(frame, &[]).await
+    }
+
+    async fn send(&self, header: &[u8], bytes: &[u8]) -> Result<(), LinkError> {
+        std::future::poll_fn(|cx| self.stream.poll_send(cx, header, bytes)).await
     }
 
     /// Writes a message.
@@ -184,7 +155,7 @@ impl Writer {
     /// # Errors
     /// When the link broke.
     pub async fn data(&self, channel: Channel, offset: u64, bytes: &[u8]) -> Result<(), LinkError> {
-        self.frame(&session::encode_data(channel, offset, bytes)).await
+        self.send(&session::encode_data_header(channel, offset, bytes.len()), bytes).await
     }
 
     /// Acknowledges everything before `offset`.
@@ -196,37 +167,33 @@ impl Writer {
     }
 
     /// Says that nothing follows. What was written still arrives.
-    pub async fn close(&self) {
-        let mut sink = self.sink.lock().await;
-        sink.broken = true;
-        let _ = std::future::poll_fn(|cx| Pin::new(&mut *lock(&sink.stream)).poll_close(cx)).await;
+    pub fn close(&self) {
+        self.stream.finish();
     }
-}
-
-fn lock(stream: &Shared) -> MutexGuard<'_, yamux::Stream> {
-    // A poll that panicked has left nothing half done that reading on could make worse.
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A stream that carries raw bytes, for HTTP.
 pub struct RawStream {
-    /// What came before anybody asked for raw bytes.
+    /// What came and was not asked for yet.
     read: Bytes,
-    stream: Shared,
+    stream: Arc<Handle>,
 }
 
 impl AsyncRead for RawStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if !self.read.is_empty() {
-            let n = self.read.len().min(buffer.len());
-            self.read.split_to(n).copy_to_slice(&mut buffer[..n]);
-            return Poll::Ready(Ok(n));
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.read.is_empty() {
+            match ready!(self.stream.poll_receive(cx)) {
+                Some(bytes) => self.read = bytes,
+                None => return Poll::Ready(Ok(())),
+            }
         }
-        Pin::new(&mut *lock(&self.stream)).poll_read(cx, buffer)
+        let n = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read.split_to(n));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -236,14 +203,19 @@ impl AsyncWrite for RawStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *lock(&self.stream)).poll_write(cx, bytes)
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.stream.poll_send_some(cx, bytes).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.stream)).poll_flush(cx)
+    // What is written is on its way at once.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.stream)).poll_close(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.finish();
+        Poll::Ready(Ok(()))
     }
 }

@@ -72,7 +72,7 @@ async fn both_ends_open_streams_and_frames_arrive_whole() {
     let mut client = dialer(address, vec![key(1).public()]).dial().await.expect("dialled");
     let mut site = links.recv().await.expect("accepted");
 
-    let (mut from_site, to_site) = client.link.handle().open().await.expect("opened").split();
+    let (mut from_site, to_site) = client.link.handle().open().expect("opened").split();
     to_site.message(Ping { number: 1 }).await.expect("sent");
     let (mut from_client, to_client) = site.accept().await.expect("seen").split();
     assert_eq!(from_client.message().await.expect("read"), Message::Ping(Ping { number: 1 }));
@@ -84,7 +84,7 @@ async fn both_ends_open_streams_and_frames_arrive_whole() {
             let offset = (i * session::MAX_DATA) as u64;
             to_client.data(Channel::Output, offset, part).await.expect("sent");
         }
-        to_client.close().await;
+        to_client.close();
     });
     let mut got = Vec::new();
     while let Some(received) = from_site.next().await.expect("read") {
@@ -97,7 +97,7 @@ async fn both_ends_open_streams_and_frames_arrive_whole() {
     sending.await.expect("sent");
     assert!(got == bulk, "the bytes differ");
 
-    let (_, to_client) = site.handle().open().await.expect("opened by the site").split();
+    let (_, to_client) = site.handle().open().expect("opened by the site").split();
     to_client.message(Ping { number: 2 }).await.expect("sent");
     let (mut from_site, _keep) = client.link.accept().await.expect("seen").split();
     assert_eq!(from_site.message().await.expect("read"), Message::Ping(Ping { number: 2 }));
@@ -108,7 +108,7 @@ async fn a_full_window_makes_the_sender_wait_and_other_streams_go_on() {
     let (address, mut links) = site().await;
     let client = dialer(address, vec![]).dial().await.expect("dialled");
     let mut site = links.recv().await.expect("accepted");
-    let (_unread, full) = client.link.handle().open().await.expect("opened").split();
+    let (_unread, full) = client.link.handle().open().expect("opened").split();
     let part = vec![0; session::MAX_DATA];
     let flood = tokio::spawn(async move {
         for i in 0..1000_u64 {
@@ -120,7 +120,7 @@ async fn a_full_window_makes_the_sender_wait_and_other_streams_go_on() {
     });
     let _unread_stream = site.accept().await.expect("seen");
 
-    let (_, other) = client.link.handle().open().await.expect("opened").split();
+    let (_, other) = client.link.handle().open().expect("opened").split();
     other.message(Ping { number: 9 }).await.expect("sent");
     let (mut reader, _keep) = site.accept().await.expect("seen").split();
     assert_eq!(reader.message().await.expect("read"), Message::Ping(Ping { number: 9 }));

@@ -167,7 +167,7 @@ async fn say_goodbye(data: &Path, release: &Release) -> Result<()> {
         dialed => dialed?,
     };
     let mut link = dialed.link;
-    let (mut reader, writer) = link.handle().open().await?.split();
+    let (mut reader, writer) = link.handle().open()?.split();
     // The streams of a link move while it is accepted from.
     let driving = tokio::spawn(async move { while link.accept().await.is_some() {} });
     writer.message(ControlStream {}).await?;

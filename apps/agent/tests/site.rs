@@ -135,7 +135,7 @@ async fn an_agent_replaces_itself_under_a_live_session() {
     first.status("current").await;
     let pid = agent.status().pid;
 
-    let (mut reader, writer) = first.link.handle().open().await.unwrap().split();
+    let (mut reader, writer) = first.link.handle().open().unwrap().split();
     writer.message(counter()).await.unwrap();
     assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
     let mut output = Vec::new();
@@ -168,7 +168,7 @@ async fn a_signal_that_is_sent_twice_reaches_the_process_once() {
     let _agent = Running::start(&mut site, &[]).await;
     let (_, link) = site.link().await;
     let first = Agent::new(link).await;
-    let (mut reader, writer) = first.link.handle().open().await.unwrap().split();
+    let (mut reader, writer) = first.link.handle().open().unwrap().split();
     // The shell would say which signal ended its `sleep`.
     let command = "exec 2>/dev/null; \
                    n=0; trap 'n=$((n+1)); echo got $n' USR1; trap 'echo end; exit 3' TERM; \
@@ -201,7 +201,7 @@ async fn a_version_that_does_not_start_is_put_back_reported_and_not_fetched_agai
     let (_, link) = site.link().await;
     let mut first = Agent::new(link).await;
     first.status("current").await;
-    let (mut reader, writer) = first.link.handle().open().await.unwrap().split();
+    let (mut reader, writer) = first.link.handle().open().unwrap().split();
     writer.message(counter()).await.unwrap();
     assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
     let mut output = Vec::new();

@@ -14,7 +14,6 @@ use hyper_util::rt::TokioIo;
 use link::Current;
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use crate::admin;
 use crate::exit::Problem;
@@ -114,9 +113,9 @@ async fn request(
     token: Option<&str>,
     body: Option<&Value>,
 ) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>)> {
-    let (reader, writer) = current.handle.open().await?.split();
+    let (reader, writer) = current.handle.open()?.split();
     writer.message(OpenApi {}).await?;
-    let io = TokioIo::new(reader.into_stream(writer).compat());
+    let io = TokioIo::new(reader.into_stream(writer));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(io).await.context("the site does not answer")?;
     let driver = tokio::spawn(connection);

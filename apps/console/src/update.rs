@@ -15,7 +15,6 @@ use anyhow::{Context, Result, bail, ensure};
 use link::{Current, LinkHandle};
 use model::{Release, Revision, Timestamp, Version};
 use release::{ClientBuild, ClientKind};
-use tokio_util::compat::FuturesAsyncReadCompatExt;
 use tuf_client::{Client, Connect, RescueRepository, Socket, TrustedStore};
 
 use crate::profile::Profile;
@@ -34,9 +33,9 @@ struct OnLink(LinkHandle);
 
 impl Connect for OnLink {
     async fn connect(&self) -> io::Result<Box<dyn Socket>> {
-        let (reader, writer) = self.0.open().await.map_err(io::Error::other)?.split();
+        let (reader, writer) = self.0.open().map_err(io::Error::other)?.split();
         writer.message(OpenApi {}).await.map_err(io::Error::other)?;
-        Ok(Box::new(reader.into_stream(writer).compat()))
+        Ok(Box::new(reader.into_stream(writer)))
     }
 }
 

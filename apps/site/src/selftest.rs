@@ -178,7 +178,7 @@ async fn echo_one_line(stream: Stream) -> Result<()> {
 }
 
 async fn be_operator(console: &Dialed, endpoint: AgentId) -> Result<SessionId> {
-    let (mut reader, writer) = console.link.handle().open().await?.split();
+    let (mut reader, writer) = console.link.handle().open()?.split();
     let ask = OpenSession {
         target: endpoint.to_string(),
         command: None,
@@ -224,7 +224,7 @@ async fn read_to_exit(reader: &mut Reader, writer: &Writer) -> Result<Vec<u8>> {
         {
             ensure!(exit.status == Some(7), "the exit status was lost: {exit:?}");
             writer.message(Finished {}).await?;
-            writer.close().await;
+            writer.close();
             return Ok(shown);
         }
     }

@@ -17,7 +17,6 @@ use store::Store;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use crate::health::Health;
 use crate::hub::{Entry, Hub, Peer, Tally};
@@ -285,7 +284,7 @@ impl Site {
     /// Serves the API on a stream of a link; the link's proof says who calls.
     pub async fn serve_api(&self, key: PublicKey, stream: RawStream) {
         let router = self.router.clone().layer(Extension(web::LinkPeer(key)));
-        let io = TokioIo::new(stream.compat());
+        let io = TokioIo::new(stream);
         let served = hyper::server::conn::http1::Builder::new()
             .serve_connection(io, TowerToHyperService::new(router));
         if let Err(error) = served.await {

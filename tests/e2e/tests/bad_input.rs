@@ -101,15 +101,13 @@ fn links_that_break_the_rules_end_alone() {
             &[0x04, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, b'x'],
         ];
         for frame in frames {
-            let (mut reader, writer) =
-                dialed.link.handle().open().await.expect("the link is up").split();
+            let (mut reader, writer) = dialed.link.handle().open().expect("the link is up").split();
             writer.frame(frame).await.expect("written");
             // The stream ends, with or without a reason; the link does not.
             while let Ok(Some(_)) = reader.next().await {}
         }
         assert!(!dialed.link.handle().is_closed(), "the link outlives its streams");
-        let (mut reader, writer) =
-            dialed.link.handle().open().await.expect("the link is up").split();
+        let (mut reader, writer) = dialed.link.handle().open().expect("the link is up").split();
         let ask = session::OpenSession {
             target: "web-1".into(),
             command: Some("id".into()),

@@ -60,7 +60,7 @@ fn ask(id: SessionId, command: &str) -> OpenSession {
 }
 
 async fn send(link: &Dialed, ask: &OpenSession) -> (Reader, Writer) {
-    let (reader, writer) = link.link.handle().open().await.expect("a stream").split();
+    let (reader, writer) = link.link.handle().open().expect("a stream").split();
     writer.message(ask.clone()).await.expect("written");
     (reader, writer)
 }
@@ -190,7 +190,7 @@ fn a_session_whose_operator_asked_for_its_end_and_left_is_over() {
         let answer = reader.message().await.expect("an answer");
         assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
         writer.message(session::Close {}).await.expect("written");
-        writer.close().await;
+        writer.close();
         // What is written goes out before the link closes.
         while let Ok(Some(_)) = reader.next().await {}
     });

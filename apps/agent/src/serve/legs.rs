@@ -75,7 +75,7 @@ pub async fn keep(
 }
 
 async fn resume(session: &Session, current: &Current) -> Result<(Reader, Writer), LinkError> {
-    let (reader, writer) = current.handle.open().await?.split();
+    let (reader, writer) = current.handle.open()?.split();
     writer.message(session.resume()).await?;
     Ok((reader, writer))
 }
@@ -127,7 +127,7 @@ async fn run(
         () = sending => End::Broken,
         () = acking => End::Broken,
     };
-    writer.close().await;
+    writer.close();
     end
 }
 

@@ -135,7 +135,7 @@ async fn serve_stream(table: &Arc<Table>, stream: link::Stream, link: u64) {
         Ok(_) => {
             let text = "this agent does not know what that stream is for";
             let _ = writer.message(Refused::new(RefusedCode::Other, text)).await;
-            writer.close().await;
+            writer.close();
         }
         Err(_) => {}
     }

@@ -63,14 +63,14 @@ impl Table {
         let Some(_starting) = self.may_start().await else {
             let text = "this Jump Client is just being updated; it is back in a moment";
             let _ = writer.message(Refused::new(RefusedCode::Busy, text)).await;
-            return writer.close().await;
+            return writer.close();
         };
         let process = match self.begin(&start) {
             Ok(process) => process,
             Err((code, reason)) => {
                 tracing::warn!(session = %start.session, operator = start.operator, reason, "Session refused");
                 let _ = writer.message(Refused::new(code, reason)).await;
-                writer.close().await;
+                writer.close();
                 return;
             }
         };

@@ -7,7 +7,6 @@ use link::LinkHandle;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_util::compat::FuturesAsyncReadCompatExt;
 use tuf_client::{Connect, Socket};
 
 /// How to reach the rescue channel.
@@ -45,9 +44,9 @@ impl Connect for RescueChannel {
                 Ok(Box::new(connector.connect(name, tcp).await?))
             }
             Self::Link(link) => {
-                let (reader, writer) = link.open().await.map_err(io::Error::other)?.split();
+                let (reader, writer) = link.open().map_err(io::Error::other)?.split();
                 writer.message(session::OpenApi {}).await.map_err(io::Error::other)?;
-                Ok(Box::new(reader.into_stream(writer).compat()))
+                Ok(Box::new(reader.into_stream(writer)))
             }
         }
     }

@@ -18,7 +18,6 @@ use session::{AgentStatus, ClientHello, Frame, Message, SendFrom, SigningKey, We
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_util::compat::FuturesAsyncReadCompatExt;
 use tuf::Signed;
 use tuf::schema::{MetaFile, Metadata, RoleType, Root, Snapshot, TargetFile, Targets, Timestamp};
 
@@ -93,7 +92,7 @@ impl Site {
     pub async fn serve_stream(&self, link: &mut Link) {
         let (mut reader, writer) = link.accept().await.expect("a stream").split();
         assert!(matches!(reader.message().await.unwrap(), Message::OpenApi(_)));
-        let socket = reader.into_stream(writer).compat();
+        let socket = reader.into_stream(writer);
         rescue(socket, self.folder.path().to_owned(), Arc::clone(&self.asked)).await;
     }
 

@@ -102,7 +102,7 @@ async fn next_link(
 }
 
 async fn resume(state: &State, current: &Current) -> Result<(Reader, Writer), LinkError> {
-    let (reader, writer) = current.handle.open().await?.split();
+    let (reader, writer) = current.handle.open()?.split();
     writer.message(state.resume()).await?;
     Ok((reader, writer))
 }
@@ -121,7 +121,7 @@ async fn run(
     if let End::Over { heard, .. } = &mut end {
         *heard = goodbye(state, &mut reader, &writer).await;
     }
-    writer.close().await;
+    writer.close();
     end
 }
 

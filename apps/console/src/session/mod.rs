@@ -119,7 +119,7 @@ async fn open_on(
     current: &Current,
     ask: &OpenSession,
 ) -> Result<(Opened, Reader, Writer), Refusal> {
-    let stream = current.handle.open().await.map_err(|_| Refusal::Broken)?;
+    let stream = current.handle.open().map_err(|_| Refusal::Broken)?;
     let (mut reader, writer) = stream.split();
     writer.message(ask.clone()).await.map_err(|_| Refusal::Broken)?;
     match reader.message().await {

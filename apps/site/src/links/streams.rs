@@ -57,7 +57,7 @@ async fn serve_work(
         _ => {
             let text = "this site does not know what that stream is for";
             let _ = writer.message(Refused::new(RefusedCode::Other, text)).await;
-            writer.close().await;
+            writer.close();
         }
     }
 }
@@ -78,7 +78,7 @@ async fn open(
         Err(refused) => refused,
     };
     let _ = writer.message(refused).await;
-    writer.close().await;
+    writer.close();
 }
 
 /// Who asks; looked up each time, so that a withdrawn console opens nothing more.

@@ -235,7 +235,7 @@ impl Broker {
             // A leg that is gone comes back by itself.
             tokio::spawn(async move {
                 let _ = leg.writer.message(session::Moved {}).await;
-                leg.writer.close().await;
+                leg.writer.close();
             });
         }
     }
@@ -282,5 +282,5 @@ pub(super) fn not_yours() -> Refused {
 
 async fn refuse(writer: &Writer, refused: Refused) {
     let _ = writer.message(refused).await;
-    writer.close().await;
+    writer.close();
 }

@@ -193,7 +193,7 @@ async fn try_finish(broker: &Arc<Broker>, session: &Arc<Session>) {
     }
     if let Some(console) = console {
         let _ = console.writer.message(Finished {}).await;
-        console.writer.close().await;
+        console.writer.close();
         console.stop.cancel();
     }
 }

@@ -75,7 +75,7 @@ impl Broker {
         if let Err(refused) = self.try_open(&caller, &ask, reader, &writer).await {
             // A console that is gone needs no reason.
             let _ = writer.message(refused).await;
-            writer.close().await;
+            writer.close();
         }
     }
 
@@ -400,7 +400,7 @@ impl Broker {
             let text = format!("“{}” lost its link just now; try again", ticket.endpoint);
             Refused::new(RefusedCode::Busy, text)
         };
-        let (mut reader, writer) = link.handle.open().await.map_err(offline)?.split();
+        let (mut reader, writer) = link.handle.open().map_err(offline)?.split();
         let start = StartSession {
             session: ticket.session,
             ticket: opening.sealed.clone(),
