@@ -1,8 +1,11 @@
 //! The two tasks that move a session's frames.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt;
 use link::{LinkError, Reader, Received};
 use session::{Channel, Exit, Finished, Frame, Message};
 use tokio::time::Instant;
@@ -71,19 +74,19 @@ async fn from_agent(
             return Err(LinkError::Closed);
         }
         Frame::Data { offset, bytes, .. } => {
-            let onward = match session.output(now(), offset, &bytes) {
-                Ok(onward) => onward,
-                Err(error) => {
-                    tracing::error!(session = %session.ticket.session, %error, "Recording failed");
-                    return Err(LinkError::Closed);
-                }
-            };
-            if let Some(console) = onward.console
-                && console.writer.frame(&received.raw).await.is_err()
-            {
-                session.detach_console(&console, now());
+            let at = now();
+            let mut showing = pin!(show(session, offset, &bytes, &received.raw));
+            // Recording is not on the way of a keystroke. A console that does not take its bytes
+            // does not keep them out of the recording either.
+            let shown = showing.as_mut().now_or_never();
+            let ack = session.record(at, offset, &bytes).map_err(|error| {
+                tracing::error!(session = %session.ticket.session, %error, "Recording failed");
+                LinkError::Closed
+            })?;
+            if shown.is_none() {
+                showing.await;
             }
-            if let Some(ack) = onward.ack {
+            if let Some(ack) = ack {
                 leg.writer.ack(ack).await?;
             }
         }
@@ -106,6 +109,13 @@ async fn from_agent(
         Frame::Message(_) | Frame::Skipped(_) => {}
     }
     Ok(())
+}
+
+/// Output goes to the console that is there, if it has not had it.
+async fn show(session: &Arc<Session>, offset: u64, bytes: &Bytes, raw: &[u8]) {
+    if let Some(console) = session.forward(offset, bytes) {
+        pass_on(session, &console, raw).await;
+    }
 }
 
 async fn pass_on(session: &Arc<Session>, console: &Leg, raw: &[u8]) {

@@ -72,14 +72,6 @@ struct State {
     bytes_out: u64,
 }
 
-/// What follows from a frame of the agent.
-pub(super) struct Onward {
-    /// The console's leg, if the frame is to go there.
-    pub console: Option<Leg>,
-    /// Acknowledge this much to the agent now.
-    pub ack: Option<u64>,
-}
-
 impl Session {
     /// A session with its recording open.
     pub fn new(ticket: Ticket, recorder: Recorder, now: Timestamp) -> Arc<Self> {
@@ -181,13 +173,21 @@ impl Session {
         }
     }
 
-    /// Records output and says where the frame goes.
-    pub(super) fn output(
+    /// The console's leg, if output at that offset is to go there.
+    pub(super) fn forward(&self, offset: u64, bytes: &Bytes) -> Option<Leg> {
+        let mut state = self.state();
+        // What no console is there for has not been forwarded.
+        let console = state.console.clone()?;
+        matches!(state.forwarded.take(offset, bytes.clone()), Ok(Some(_))).then_some(console)
+    }
+
+    /// Records output; answers what the agent may forget when that is much.
+    pub(super) fn record(
         &self,
         at: Timestamp,
         offset: u64,
         bytes: &Bytes,
-    ) -> Result<Onward, RecorderError> {
+    ) -> Result<Option<u64>, RecorderError> {
         let mut state = self.state();
         let state = &mut *state;
         if let Some(recorder) = &mut state.recorder
@@ -200,11 +200,7 @@ impl Session {
         if state.unflushed >= RECORD_EVERY {
             state.flush();
         }
-        // What no console is there for has not been forwarded.
-        let forwarded = &mut state.forwarded;
-        let mut is_new = || matches!(forwarded.take(offset, bytes.clone()), Ok(Some(_)));
-        let console = state.console.clone().filter(|_| is_new());
-        Ok(Onward { console, ack: state.due_ack(ACK_EVERY) })
+        Ok(state.due_ack(ACK_EVERY))
     }
 
     /// Writes what waits, and says what the agent may forget.
