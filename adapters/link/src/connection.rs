@@ -231,7 +231,7 @@ impl Wire {
             Incoming::Header { bytes, .. } => self.header(bytes),
             Incoming::Bytes { to, bytes, last, .. } => {
                 if let Some(slot) = to {
-                    slot.arrived(bytes.into(), last);
+                    slot.arrived(bytes, last);
                 }
                 Ok(Step::On)
             }

@@ -120,3 +120,29 @@ async fn a_stream_that_breaks_the_rules_ends_and_the_link_goes_on() {
         assert!(good.message().await.is_ok(), "after {wrong:02x?}");
     }
 }
+
+#[tokio::test]
+async fn who_breaks_the_rules_is_told_and_sent_away() {
+    for broken in [[9; 12], [0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0]] {
+        let mut client = shake_hands().await;
+        client.tls.write_all(&broken).await.expect("sent");
+        let mut last_words = [0; 12];
+        client.tls.read_exact(&mut last_words).await.expect("a reason");
+        assert_eq!(last_words, [0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], "go away: protocol error");
+        assert!(client.site.accept().await.is_none(), "the link is over");
+    }
+}
+
+#[tokio::test]
+async fn a_window_of_single_bytes_arrives_as_one_whole() {
+    let mut client = shake_hands().await;
+    client.yamux(DATA, SYN, 1, &[0x01]).await;
+    // Ping { 1: 5 }, a byte a frame, a thousand times.
+    for byte in [0x01, 0, 0, 4, 21, 0xa1, 1, 5].repeat(1000).into_iter().skip(1) {
+        client.yamux(DATA, 0, 1, &[byte]).await;
+    }
+    let (mut from_client, _keep) = client.site.accept().await.expect("a stream").split();
+    for _ in 0..1000 {
+        assert_eq!(from_client.message().await.expect("read"), Message::Ping(Ping { number: 5 }));
+    }
+}

@@ -80,7 +80,7 @@ impl Handle {
                 wire.answer(&header);
             }
         }
-        Poll::Ready(Some(bytes))
+        Poll::Ready(Some(bytes.into()))
     }
 
     /// Says that nothing follows. What was sent still arrives.
