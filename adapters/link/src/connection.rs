@@ -288,8 +288,11 @@ impl Wire {
         }
     }
 
-    /// Writes what the peer's own frames ask for; never waits.
+    /// Writes a header that stands alone; never waits. Behind our own GoAway nothing is said any more.
     fn answer(&mut self, header: &[u8]) {
+        if self.closing != Closing::No {
+            return;
+        }
         self.write([header, &[], &[]]);
         if self.unsent {
             self.owed += header.len();

@@ -3,6 +3,8 @@
 
 mod by_hand;
 
+use std::task::Poll;
+
 use by_hand::{ByHand, shake_hands};
 use session::{Channel, ControlStream, Frame, Message, Ping, Pong};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -145,4 +147,49 @@ async fn a_window_of_single_bytes_arrives_as_one_whole() {
     for _ in 0..1000 {
         assert_eq!(from_client.message().await.expect("read"), Message::Ping(Ping { number: 5 }));
     }
+}
+
+#[tokio::test]
+async fn what_was_written_before_the_end_goes_out_first() {
+    let by_hand::ByHand { mut tls, site, .. } = shake_hands().await;
+    let part = vec![7; session::MAX_DATA];
+    let (mut streams, mut sent, mut full) = (Vec::new(), 0, false);
+    while !full {
+        let (reader, writer) = site.handle().open().expect("opened").split();
+        for _ in 0..3 {
+            let mut sending = std::pin::pin!(writer.data(Channel::Output, 0, &part));
+            match std::future::poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
+                Poll::Ready(done) => done.expect("the link is up"),
+                Poll::Pending => {
+                    full = true;
+                    break;
+                }
+            }
+            sent += 1;
+        }
+        streams.push((reader, writer));
+    }
+    let handle = site.handle();
+    drop(site);
+    while handle.open().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // The end has been said by now, and waits behind what the socket did not take.
+    tokio::task::yield_now().await;
+    drop(streams);
+
+    let mut arrived = 0;
+    loop {
+        let mut header = [0; 12];
+        tls.read_exact(&mut header).await.expect("whole to the end");
+        if header[1] == 3 {
+            break;
+        }
+        let length = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+        let mut bytes = vec![0; length as usize];
+        tls.read_exact(&mut bytes).await.expect("whole to the end");
+        arrived += usize::from(length > 0);
+    }
+    assert_eq!(arrived, sent);
+    assert_eq!(tls.read(&mut [0]).await.expect("closed in good order"), 0);
 }

@@ -8,6 +8,9 @@ use super::slot::{Slot, wait};
 use super::{Closing, Connection};
 use crate::LinkError;
 
+// A longer frame would wait for room that a peer need not give.
+const _: () = assert!(session::HEADER_LEN + session::MAX_PAYLOAD <= WINDOW as usize / 2);
+
 /// One stream; dropping it gives it up.
 pub(crate) struct Handle {
     pub(super) connection: Arc<Connection>,
