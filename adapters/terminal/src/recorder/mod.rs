@@ -19,14 +19,17 @@ use serde::Serialize;
 
 use crate::chain::{Carry, Ending, Link, Record, Step};
 use crate::process::Size;
+use behind::Told;
 use files::{Files, Missing};
 use text::TextStream;
 
+mod behind;
 mod files;
 mod resume;
 mod text;
 mod verify;
 
+pub use behind::Behind;
 pub use files::paths;
 pub use resume::Resumed;
 pub use verify::{Verified, verify};
@@ -132,6 +135,7 @@ pub struct Recorder {
     input: Track,
     last_ms: u64,
     cast_synced: u64,
+    told: Told,
 }
 
 /// One direction of a session.
@@ -182,6 +186,7 @@ impl Recorder {
             input: track(last.input, last.input_carry),
             last_ms: last.last_ms,
             cast_synced: last.cast_synced,
+            told: Told::nothing(last.cast_len),
             last,
         }
     }
@@ -375,6 +380,13 @@ impl Recorder {
     /// Waiting for a disk takes milliseconds, which the task that relays a session does not have.
     pub fn sync_handles(&self) -> io::Result<(File, File, u64)> {
         Ok((self.files.cast.try_clone()?, self.files.chain.try_clone()?, self.last.cast_len))
+    }
+
+    /// What the system need not keep in memory any more, when that is much; tell it on another thread.
+    pub fn behind(&mut self) -> Option<Behind> {
+        let part = self.told.next(self.last.cast_len)?;
+        // Without a descriptor to spare it stays in memory.
+        Some(Behind { cast: self.files.cast.try_clone().ok()?, part })
     }
 
     /// Notes that the recording is on the disk up to that length.

@@ -379,6 +379,9 @@ impl State {
             return;
         }
         self.unflushed = 0;
+        if let Some(behind) = self.recorder.as_mut().and_then(Recorder::behind) {
+            tokio::task::spawn_blocking(|| behind.let_go());
+        }
     }
 
     /// What the agent may forget: recorded and seen.
