@@ -62,12 +62,6 @@ impl TextStream {
 
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-/// Bytes collected before they are appended: so the loop below writes without asking for room.
-const STAGE: usize = 4096;
-
-/// Bytes that are looked at together.
-const BLOCK: usize = 32;
-
 /// What [`escape`] found in its bytes.
 pub(super) struct Escaped<'a> {
     /// The beginning of a character at their end, not appended.
@@ -88,172 +82,49 @@ pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     debug_assert_eq!(written.ok(), Some(out.len() - start), "there is room for all of it");
 }
 
-/// Appends bytes to a JSON string.
-///
-/// Only `"`, `\`, what is below a space and what is not ASCII needs a look. A block of bytes is copied and
-/// tested together; the first that needs a look says how many of them count.
+/// Text escaped in one go. The library asks for room for the worst, six bytes for each.
+const PIECE: usize = 8 * 1024;
+
+/// Appends bytes to a JSON string that has begun, without its last quote.
 pub(super) fn escape<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Escaped<'a> {
     let mut is_text = true;
-    out.reserve(rest.len() + rest.len() / 8);
-    let mut stage = [0; STAGE];
-    let mut end = 0;
-    while !rest.is_empty() {
-        if end > STAGE - 2 * BLOCK {
-            out.extend_from_slice(&stage[..end]);
-            end = 0;
-        }
-        let (block, length) = next_block(rest);
-        put(&mut stage, end, &block);
-        let plain = plain_bytes(&block).min(length);
-        end += plain;
-        rest = &rest[plain..];
-        if plain == length {
-            continue;
-        }
-        let first = rest[0];
-        if first.is_ascii() {
-            let (escape, length) = &ESCAPES[usize::from(first)];
-            put(&mut stage, end, escape);
-            end += usize::from(*length);
-            rest = &rest[1..];
-            continue;
-        }
-        match character(rest) {
-            Character::Whole(length) => {
-                stage[end..end + length].copy_from_slice(&rest[..length]);
-                end += length;
-                rest = &rest[length..];
+    loop {
+        let (text, bad) = match std::str::from_utf8(rest) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let text = &rest[..error.valid_up_to()];
+                (std::str::from_utf8(text).unwrap_or_default(), Some(error.error_len()))
             }
-            Character::Bad(length) => {
+        };
+        escape_text(text, out);
+        rest = &rest[text.len()..];
+        match bad {
+            // All of it, or all but the beginning of a character.
+            None | Some(None) => return Escaped { unfinished: rest, is_text },
+            Some(Some(bad)) => {
                 is_text = false;
-                stage[end..end + 3].copy_from_slice(REPLACEMENT);
-                end += 3;
-                rest = &rest[length..];
+                out.extend_from_slice(REPLACEMENT);
+                rest = &rest[bad..];
             }
-            Character::Unfinished => break,
         }
     }
-    out.extend_from_slice(&stage[..end]);
-    Escaped { unfinished: rest, is_text }
 }
 
-/// Copies a known number of bytes, which is a few instructions where a slice would be a call.
-#[inline]
-fn put<const N: usize>(stage: &mut [u8; STAGE], at: usize, bytes: &[u8; N]) {
-    if let Some(place) = stage.get_mut(at..).and_then(|stage| stage.first_chunk_mut()) {
-        *place = *bytes;
-    }
-}
-
-/// The next block, or fewer bytes at the end, and how many.
-fn next_block(bytes: &[u8]) -> ([u8; BLOCK], usize) {
-    if let Some(block) = bytes.first_chunk() {
-        return (*block, BLOCK);
-    }
-    let mut block = [b' '; BLOCK];
-    block[..bytes.len()].copy_from_slice(bytes);
-    (block, bytes.len())
-}
-
-/// How many bytes at the beginning of a block need no look.
-///
-/// Most blocks have none that does, which the compiler finds out with a few vector instructions.
-fn plain_bytes(block: &[u8; BLOCK]) -> usize {
-    if block.iter().fold(0, |any, byte| any | needs_look(*byte)) == 0 {
-        return BLOCK;
-    }
-    let mut looks = 0;
-    for (at, word) in block.as_chunks::<8>().0.iter().enumerate() {
-        looks |= looks_in_word(u64::from_le_bytes(*word)) << (8 * at);
-    }
-    looks.trailing_zeros() as usize
-}
-
-/// 1 for a byte that needs a look, without a branch.
-const fn needs_look(byte: u8) -> u8 {
-    (byte < 0x20) as u8 | (byte == b'"') as u8 | (byte == b'\\') as u8 | (byte >= 0x80) as u8
-}
-
-/// A bit for each byte of a word: the lowest that is set stands for the first byte that needs a look.
-///
-/// The classic test of all bytes of a word at once; a borrow may spoil what is above the first hit.
-/// The product gathers the highest bits of the eight bytes in its highest byte.
-const fn looks_in_word(word: u64) -> u32 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    const GATHER: u64 = 0x0002_0408_1020_4081;
-    const fn zero(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word
-    }
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    let quote = zero(word ^ (ONES * b'"' as u64));
-    let backslash = zero(word ^ (ONES * b'\\' as u64));
-    let hits = (below_space | quote | backslash | word) & HIGH;
-    (hits.wrapping_mul(GATHER) >> 56) as u32
-}
-
-/// What stands at the beginning of bytes that are not ASCII.
-enum Character {
-    /// A character of so many bytes.
-    Whole(usize),
-    /// So many bytes that are none, and stand for one U+FFFD.
-    Bad(usize),
-    /// The beginning of one; the rest has not come.
-    Unfinished,
-}
-
-/// Reads one character by table 3-7 of the Unicode standard.
-fn character(bytes: &[u8]) -> Character {
-    let (length, low, high) = match bytes[0] {
-        0xc2..=0xdf => (2, 0x80, 0xbf),
-        0xe0 => (3, 0xa0, 0xbf),
-        0xed => (3, 0x80, 0x9f),
-        0xe1..=0xef => (3, 0x80, 0xbf),
-        0xf0 => (4, 0x90, 0xbf),
-        0xf1..=0xf3 => (4, 0x80, 0xbf),
-        0xf4 => (4, 0x80, 0x8f),
-        _ => return Character::Bad(1),
-    };
-    match bytes.get(1) {
-        None => return Character::Unfinished,
-        Some(second) if !(low..=high).contains(second) => return Character::Bad(1),
-        Some(_) => {}
-    }
-    for at in 2..length {
-        match bytes.get(at) {
-            None => return Character::Unfinished,
-            Some(next) if !(0x80..=0xbf).contains(next) => return Character::Bad(at),
-            Some(_) => {}
+fn escape_text(mut text: &str, out: &mut Vec<u8>) {
+    while !text.is_empty() {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE));
+        // It puts quotes around: the first in place of the byte before, which is put back then.
+        let before = out.pop();
+        let at = out.len();
+        json_escape_simd::escape_into(piece, out);
+        out.pop();
+        match before {
+            Some(before) => out[at] = before,
+            None => drop(out.remove(at)),
         }
+        text = rest;
     }
-    Character::Whole(length)
 }
-
-/// The escape of a byte: eight bytes, and how many of them count.
-const ESCAPES: [([u8; 8], u8); 128] = {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut table = [([0; 8], 0); 128];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = ([b'\\', b'u', b'0', b'0', HEX[byte >> 4], HEX[byte & 15], 0, 0], 6);
-        byte += 1;
-    }
-    let short = [
-        (b'"', b'"'),
-        (b'\\', b'\\'),
-        (b'\n', b'n'),
-        (b'\r', b'r'),
-        (b'\t', b't'),
-        (0x08, b'b'),
-        (0x0c, b'f'),
-    ];
-    let mut i = 0;
-    while i < short.len() {
-        table[short[i].0 as usize] = ([b'\\', short[i].1, 0, 0, 0, 0, 0, 0], 2);
-        i += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
