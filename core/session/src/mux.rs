@@ -8,4 +8,6 @@ mod header;
 mod streams;
 
 pub use header::MUX_HEADER_LEN;
-pub use streams::{Came, Mux, MuxError, STREAMS_MAX, Send, Side, WINDOW};
+pub use streams::{
+    Came, LINK_GROWTH_MAX, Mux, MuxError, STREAMS_MAX, Send, Side, WINDOW, WINDOW_MAX,
+};

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 use sluis_core_session::mux::{
-    Came, MUX_HEADER_LEN, Mux, MuxError, STREAMS_MAX, Send, Side, WINDOW,
+    Came, LINK_GROWTH_MAX, MUX_HEADER_LEN, Mux, MuxError, STREAMS_MAX, Send, Side, WINDOW,
+    WINDOW_MAX,
 };
 
 const HALF: usize = WINDOW as usize / 2;
@@ -60,12 +61,47 @@ fn a_full_window_waits_for_what_was_taken() {
     }
     assert_eq!(client.send(stream, 1), Send::Full);
     assert_eq!(client.room(stream), 0);
-    let update = site.give(stream, HALF).unwrap();
+    let update = site.give(stream, HALF, false).unwrap();
     assert_eq!(update, header(UPDATE, ACK, 1, WINDOW / 2));
     assert_eq!(client.receive(update, || ()).unwrap(), Came::Room { stream, last: false });
     assert_eq!(client.room(stream), HALF);
     assert_eq!(client.send(stream, HALF + 1), Send::Full, "whole or not at all");
     sent(&mut client, stream, HALF);
+}
+
+/// How far the peer may send on a stream whose reader always keeps up.
+fn grow(site: &mut Mux<()>, stream: u32) -> u32 {
+    let mut window = WINDOW;
+    for _ in 0..20 {
+        site.receive(header(DATA, 0, stream, WINDOW / 2), || ()).unwrap();
+        let update = site.give(stream, HALF, true).unwrap();
+        window = window - WINDOW / 2 + u32::from_be_bytes(update[8..].try_into().unwrap());
+    }
+    window
+}
+
+#[test]
+fn the_window_of_a_reader_that_keeps_up_grows_and_no_further_than_it_may() {
+    let mut site = Mux::new(Side::Site);
+    let open = |site: &mut Mux<()>, stream| {
+        site.receive(header(DATA, SYN, stream, 0), || ()).unwrap();
+        grow(site, stream)
+    };
+    assert_eq!(open(&mut site, 1), WINDOW_MAX);
+    let all = LINK_GROWTH_MAX / (WINDOW_MAX - WINDOW);
+    let windows: Vec<u32> = (1..=all + 1).map(|i| open(&mut site, 2 * i + 1)).collect();
+    let grown: u32 = windows.iter().map(|window| window - WINDOW).sum();
+    assert!(grown + WINDOW_MAX - WINDOW <= LINK_GROWTH_MAX);
+    assert_eq!(windows.last(), Some(&WINDOW), "all together have grown as far as they may");
+    site.forget(1);
+    assert_eq!(open(&mut site, 9_999), WINDOW_MAX, "what is forgotten makes room");
+}
+
+#[test]
+fn keeping_up_with_single_bytes_makes_no_window_grow() {
+    let mut site = Mux::new(Side::Site);
+    site.receive(header(DATA, SYN, 1, 1), || ()).unwrap();
+    assert_eq!(site.give(1, 1, true).unwrap(), header(UPDATE, ACK, 1, 1));
 }
 
 #[test]
@@ -79,7 +115,7 @@ fn an_end_is_said_once_and_bytes_may_still_come() {
     assert_eq!(client.finish(stream), None);
     assert_eq!(client.send(stream, 1), Send::Never);
     assert_eq!(site.receive(end, || ()).unwrap(), Came::Data { stream, length: 0, last: true });
-    assert_eq!(site.give(stream, 1), None, "nobody sends any more");
+    assert_eq!(site.give(stream, 1, true), None, "nobody sends any more");
     let answer = sent(&mut site, stream, 9);
     let came = client.receive(answer, || ()).unwrap();
     assert_eq!(came, Came::Data { stream, length: 9, last: false });
@@ -189,7 +225,7 @@ impl End {
     fn take(&mut self, stream: u32) {
         let taken = self.waiting.insert(stream, 0).unwrap_or(0);
         if taken > 0 {
-            self.to_peer.extend(self.mux.give(stream, taken));
+            self.to_peer.extend(self.mux.give(stream, taken, taken % 2 == 0));
         }
     }
 
@@ -198,7 +234,7 @@ impl End {
             Came::Opened { stream, length, .. } | Came::Data { stream, length, .. } => {
                 let waiting = self.waiting.entry(stream).or_default();
                 *waiting += length;
-                assert!(*waiting <= WINDOW as usize, "more waits than was allowed");
+                assert!(*waiting <= WINDOW_MAX as usize, "more waits than was allowed");
                 *self.got.entry(stream).or_default() += length;
             }
             Came::Answer(header) => self.to_peer.push_back(header),

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use model::{PublicKey, Timestamp};
-use session::mux::{Came, MUX_HEADER_LEN, Mux, STREAMS_MAX, Send, Side, WINDOW};
+use session::mux::{Came, MUX_HEADER_LEN, Mux, STREAMS_MAX, Send, Side, WINDOW, WINDOW_MAX};
 use session::{Channel, ClientHello, Frame, Outbox, SigningKey, SiteHello, Ticket};
 
 use crate::Outcome;
@@ -152,8 +152,8 @@ pub fn mux(data: &[u8]) -> Outcome {
                 length
             }
             Ok(Came::Data { stream, length, .. }) => {
-                assert!(length <= WINDOW as usize, "more than there is ever room for");
-                let _ = site.give(stream, length);
+                assert!(length <= WINDOW_MAX as usize, "more than there is ever room for");
+                let _ = site.give(stream, length, true);
                 length
             }
             Ok(Came::Stale { length } | Came::Reset { length, .. }) => length,
@@ -242,7 +242,7 @@ pub mod seeds {
             let stream = client.open(()).expect("few streams");
             let Send::Now(header) = client.send(stream, bytes.len()) else { continue };
             all.push([&header, bytes].concat());
-            all.push(client.give(stream, 70_000).expect("open").to_vec());
+            all.push(client.give(stream, 70_000, true).expect("open").to_vec());
             all.extend(client.finish(stream).map(Vec::from));
             all.extend(client.forget(stream).map(Vec::from));
         }

@@ -77,9 +77,10 @@ impl Handle {
         state.taken += bytes.len();
         if state.taken >= WINDOW as usize / 2 {
             let taken = std::mem::take(&mut state.taken);
+            let keeps_up = state.arrived.is_empty();
             drop(state);
             let mut wire = self.connection.wire();
-            if let Some(header) = wire.mux.give(self.number, taken) {
+            if let Some(header) = wire.mux.give(self.number, taken, keeps_up) {
                 wire.answer(&header);
             }
         }

@@ -5,8 +5,19 @@ use super::header::{ACK, FIN, Header, Kind, MUX_HEADER_LEN, RST, SYN};
 /// At most this many streams on one link: sessions of one agent, plus control and API calls.
 pub const STREAMS_MAX: usize = 512;
 
-/// Bytes of a stream that may be on their way without having been taken.
+/// Bytes of a stream that may be on their way without having been taken, when it begins.
 pub const WINDOW: u32 = 256 * 1024;
+
+/// What the window of a stream becomes at most while its reader keeps up: what comes in one round trip, so
+/// 20 MB/s over 50 ms.
+pub const WINDOW_MAX: u32 = 1024 * 1024;
+
+/// By how much it grows at once.
+const GROWTH: u32 = WINDOW / 2;
+
+/// By how much the windows of one link grow, all together: a peer that makes many grow and is then not read
+/// takes no more memory than this beyond what it could take anyway.
+pub const LINK_GROWTH_MAX: u32 = 16 * 1024 * 1024;
 
 /// Which end of the connection this is; each opens streams with numbers of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +33,8 @@ pub struct Mux<T> {
     side: Side,
     next: u32,
     streams: BTreeMap<u32, Stream<T>>,
+    /// What all windows have grown by.
+    grown: u32,
 }
 
 struct Stream<T> {
@@ -32,6 +45,8 @@ struct Stream<T> {
     room: u32,
     /// Bytes that we take.
     window: u32,
+    /// What our window has grown by.
+    grown: u32,
     /// We said that nothing follows.
     finished: bool,
     /// The peer said that nothing follows.
@@ -142,7 +157,7 @@ impl<T> Mux<T> {
             Side::Client => 1,
             Side::Site => 2,
         };
-        Self { side, next, streams: BTreeMap::new() }
+        Self { side, next, streams: BTreeMap::new(), grown: 0 }
     }
 
     /// Opens a stream; the peer sees it with its first bytes.
@@ -166,6 +181,7 @@ impl<T> Mux<T> {
 
     /// All users, when the connection ends; no stream is left.
     pub fn end(&mut self) -> Vec<T> {
+        self.grown = 0;
         std::mem::take(&mut self.streams).into_values().map(|stream| stream.user).collect()
     }
 
@@ -190,11 +206,26 @@ impl<T> Mux<T> {
     }
 
     /// Gives the peer room for bytes that were taken. Worth its header from half a window on.
-    pub fn give(&mut self, stream: u32, taken: usize) -> Option<[u8; MUX_HEADER_LEN]> {
+    ///
+    /// The window grows when the reader `keeps_up`, so has nothing left to take: then it is the peer that
+    /// waits, and over a long way a window is what comes in a round trip.
+    pub fn give(
+        &mut self,
+        stream: u32,
+        taken: usize,
+        keeps_up: bool,
+    ) -> Option<[u8; MUX_HEADER_LEN]> {
         let own = self.streams.get_mut(&stream)?;
-        let length = u32::try_from(taken).ok()?;
+        let mut length = u32::try_from(taken).ok()?;
         if own.ended || own.reset {
             return None;
+        }
+        let may_grow =
+            WINDOW + own.grown + GROWTH <= WINDOW_MAX && self.grown + GROWTH <= LINK_GROWTH_MAX;
+        if keeps_up && may_grow && length >= WINDOW / 2 {
+            own.grown += GROWTH;
+            self.grown += GROWTH;
+            length = length.saturating_add(GROWTH);
         }
         own.window = own.window.saturating_add(length);
         let flags = std::mem::take(&mut own.greeting);
@@ -215,6 +246,7 @@ impl<T> Mux<T> {
     /// follows, or, when it could still send, that nobody would read it.
     pub fn forget(&mut self, stream: u32) -> Option<[u8; MUX_HEADER_LEN]> {
         let own = self.streams.remove(&stream)?;
+        self.grown -= own.grown;
         // The peer never heard of a stream on which nothing was sent.
         if own.reset || own.greeting == SYN {
             return None;
@@ -318,6 +350,7 @@ impl<T> Stream<T> {
             greeting,
             room: WINDOW,
             window: WINDOW,
+            grown: 0,
             finished: false,
             ended: false,
             reset: false,
