@@ -107,7 +107,7 @@ impl Connection {
         let slot = Arc::new(Slot::default());
         let number = wire.mux.open(slot.clone()).map_err(|error| {
             tracing::warn!(%error, "No stream can be opened");
-            LinkError::Closed
+            LinkError::Full
         })?;
         Ok(Handle { connection: self.clone(), number, slot })
     }

@@ -1,5 +1,6 @@
 use std::io;
 
+use session::mux::STREAMS_MAX;
 use session::{FrameError, HelloError, Refused, RefusedCode};
 
 /// Why a link could not be made or did not go on.
@@ -43,6 +44,11 @@ pub enum LinkError {
         /// How long we waited.
         seconds: u64,
     },
+    /// As many streams are open on the link as there may be.
+    #[error(
+        "{STREAMS_MAX} streams are open on this link, and no more are allowed; end a session first"
+    )]
+    Full,
     /// The link is closed.
     #[error("the link is closed")]
     Closed,

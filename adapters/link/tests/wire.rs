@@ -35,6 +35,20 @@ impl ByHand {
         self.tls.write_all(&pong).await.expect("sent");
     }
 
+    /// By how much the other side widens the window of a stream next.
+    async fn window(&mut self, stream: u32) -> u32 {
+        loop {
+            let mut header = [0; 12];
+            self.tls.read_exact(&mut header).await.expect("a yamux frame");
+            let word =
+                |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("4 bytes"));
+            assert_ne!(header[1], DATA, "nothing is said here");
+            if header[1] == WINDOW && word(4) == stream {
+                return word(8);
+            }
+        }
+    }
+
     /// The next bytes of a stream, and whether this frame opened it.
     async fn receive(&mut self) -> (u32, u16, Vec<u8>) {
         loop {
@@ -102,6 +116,49 @@ async fn bytes_acks_and_the_end_of_a_stream_are_as_the_page_says() {
         from_client.next().await.expect("read").expect("what was written before arrives").frame;
     assert_eq!(last, Frame::Data { channel: Channel::Error, offset: 0, bytes: "!".into() });
     assert!(from_client.next().await.expect("read").is_none(), "then it ends");
+}
+
+#[tokio::test]
+async fn the_window_grows_while_what_comes_is_read() {
+    const HALF: usize = session::mux::WINDOW as usize / 2;
+    let mut client = shake_hands().await;
+    // Half a window in frames, cut anywhere, as a file would come.
+    let mut half = Vec::new();
+    while half.len() < HALF {
+        let payload = (HALF - half.len() - session::HEADER_LEN).min(32 * 1024);
+        half.extend([0x7f]);
+        half.extend(&u32::try_from(payload).expect("short").to_be_bytes()[1..]);
+        half.resize(half.len() + payload, 0);
+    }
+    client.yamux(DATA, SYN, 1, &[0x01, 0, 0, 2, 20, 0xa0]).await;
+    let (mut from_client, to_client) = client.site.accept().await.expect("a stream").split();
+    from_client.message().await.expect("read");
+    // Frames of an unknown kind are passed over, so this reads on to the end.
+    let reading = tokio::spawn(async move { from_client.next().await });
+    let (mut allowed, mut growing) = (0, Vec::new());
+    for _ in 0..10 {
+        client.yamux(DATA, 0, 1, &half).await;
+        let more = client.window(1).await;
+        allowed += more;
+        growing.push(more > HALF as u32 + 6);
+    }
+    assert_eq!(growing, [[true; 6].as_slice(), &[false; 4]].concat());
+    let grown = session::mux::WINDOW_MAX - session::mux::WINDOW;
+    assert_eq!(allowed, 10 * HALF as u32 + 6 + grown, "what was taken, and the growth");
+    client.yamux(DATA, FIN, 1, &[]).await;
+    assert!(reading.await.expect("ran").expect("read").is_none());
+    drop(to_client);
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_said_to_be_that() {
+    let client = shake_hands().await;
+    let handle = client.site.handle();
+    let mut open: Vec<_> =
+        (0..session::mux::STREAMS_MAX).map(|_| handle.open().expect("opened")).collect();
+    assert!(matches!(handle.open(), Err(sluis_link::LinkError::Full)));
+    open.pop();
+    handle.open().expect("there is room again");
 }
 
 #[tokio::test]

@@ -396,8 +396,11 @@ impl Broker {
         opening: &Opening<'_>,
     ) -> Result<Started, Refused> {
         let (ticket, ask) = (&opening.ticket, opening.ask);
-        let offline = |_: LinkError| {
-            let text = format!("“{}” lost its link just now; try again", ticket.endpoint);
+        let offline = |error: LinkError| {
+            let text = match error {
+                LinkError::Full => format!("“{}”: {error}", ticket.endpoint),
+                _ => format!("“{}” lost its link just now; try again", ticket.endpoint),
+            };
             Refused::new(RefusedCode::Busy, text)
         };
         let (mut reader, writer) = link.handle.open().map_err(offline)?.split();
