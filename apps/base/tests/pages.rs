@@ -190,6 +190,7 @@ async fn without_a_site_there_is_a_maintenance_page_and_the_way_to_install_one()
     let (status, _) = browser.post("/appliance/updates", "/appliance/updates/check", &[]).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     let (_, html) = browser.get("/appliance/updates").await;
+    // req: PREP-01
     assert!(html.contains("What is new in 1.0.0."), "release notes stand on the card: {html}");
     let ask = format!("/appliance/updates/install?target={}", site.target.replace('/', "%2F"));
     let (status, html) = browser.get(&ask).await;

@@ -64,7 +64,7 @@ fn the_console_follows(vendor: &Vendor, console: &Profile, folder: &Path) {
     assert_eq!(run(&kept, &["--version"]).trim(), "sluis 1.0.0 (rev 1)", "the old one is kept");
 }
 
-// req: UPD-13
+// req: UPD-13, PREP-01
 #[test]
 fn the_command_line_administers_the_appliance() {
     let folder = tempfile::tempdir().expect("a folder");
