@@ -30,9 +30,16 @@ impl Output {
     pub async fn read_into(&mut self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
         loop {
             let mut guard = self.fd.readable().await?;
-            match guard.try_io(|fd| drain(fd.get_ref(), buffer, limit)) {
-                Ok(result) => return result,
-                Err(_would_block) => {}
+            match drain(guard.get_inner(), buffer, limit) {
+                Ok(drained) => {
+                    // Said now, so that nobody asks once more before what came is on its way.
+                    if drained.dry {
+                        guard.clear_ready();
+                    }
+                    return Ok(drained.bytes);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(e) => return Err(e),
             }
         }
     }
@@ -45,33 +52,43 @@ impl Output {
     /// output ends when the shell has ended and nothing is left to read, not at an end of file.
     pub fn read_now(&mut self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
         match drain(self.fd.get_ref(), buffer, limit) {
+            Ok(drained) => Ok(drained.bytes),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            other => other,
+            Err(e) => Err(e),
         }
     }
+}
+
+/// What was read.
+struct Drained {
+    bytes: usize,
+    /// The kernel said that it has no more for now.
+    dry: bool,
 }
 
 /// Reads until the kernel has no more; `WouldBlock` only when there was nothing at all.
-fn drain(fd: &OwnedFd, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
+fn drain(fd: &OwnedFd, buffer: &mut BytesMut, limit: usize) -> io::Result<Drained> {
     SCRATCH.with_borrow_mut(|scratch| {
         let room = limit.clamp(1, scratch.len());
-        let n = fill(fd, &mut scratch[..room])?;
-        buffer.extend_from_slice(&scratch[..n]);
-        Ok(n)
+        let drained = fill(fd, &mut scratch[..room])?;
+        buffer.extend_from_slice(&scratch[..drained.bytes]);
+        Ok(drained)
     })
 }
 
-fn fill(fd: &OwnedFd, room: &mut [u8]) -> io::Result<usize> {
-    let mut end = 0;
-    while end < room.len() {
-        match read(fd, &mut room[end..]) {
+fn fill(fd: &OwnedFd, room: &mut [u8]) -> io::Result<Drained> {
+    let mut bytes = 0;
+    while bytes < room.len() {
+        match read(fd, &mut room[bytes..]) {
             Ok(0) => break,
-            Ok(count) => end += count,
-            Err(_) if end > 0 => break,
+            Ok(count) => bytes += count,
+            Err(e) if bytes > 0 => {
+                return Ok(Drained { bytes, dry: e.kind() == io::ErrorKind::WouldBlock });
+            }
             Err(e) => return Err(e),
         }
     }
-    Ok(end)
+    Ok(Drained { bytes, dry: false })
 }
 
 thread_local! {
