@@ -62,7 +62,7 @@ impl Output {
 /// What was read.
 struct Drained {
     bytes: usize,
-    /// The kernel said that it has no more for now.
+    /// The kernel had no more to give.
     dry: bool,
 }
 
