@@ -73,9 +73,10 @@ fn a_full_window_waits_for_what_was_taken() {
 fn grow(site: &mut Mux<()>, stream: u32) -> u32 {
     let mut window = WINDOW;
     for _ in 0..20 {
-        site.receive(header(DATA, 0, stream, WINDOW / 2), || ()).unwrap();
-        let update = site.give(stream, HALF, true).unwrap();
-        window = window - WINDOW / 2 + u32::from_be_bytes(update[8..].try_into().unwrap());
+        site.receive(header(DATA, 0, stream, WINDOW / 2), || ()).expect("allowed");
+        let update = site.give(stream, HALF, true).expect("worth saying");
+        let given = update.last_chunk().expect("a header ends with its length");
+        window = window - WINDOW / 2 + u32::from_be_bytes(*given);
     }
     window
 }
@@ -84,7 +85,7 @@ fn grow(site: &mut Mux<()>, stream: u32) -> u32 {
 fn the_window_of_a_reader_that_keeps_up_grows_and_no_further_than_it_may() {
     let mut site = Mux::new(Side::Site);
     let open = |site: &mut Mux<()>, stream| {
-        site.receive(header(DATA, SYN, stream, 0), || ()).unwrap();
+        site.receive(header(DATA, SYN, stream, 0), || ()).expect("opened");
         grow(site, stream)
     };
     assert_eq!(open(&mut site, 1), WINDOW_MAX);
@@ -225,7 +226,7 @@ impl End {
     fn take(&mut self, stream: u32) {
         let taken = self.waiting.insert(stream, 0).unwrap_or(0);
         if taken > 0 {
-            self.to_peer.extend(self.mux.give(stream, taken, taken % 2 == 0));
+            self.to_peer.extend(self.mux.give(stream, taken, taken.is_multiple_of(2)));
         }
     }
 
