@@ -131,6 +131,33 @@ fn output_on_pipes_that_is_no_text_is_kept_byte_for_byte() {
 
 // req: SES-03
 #[test]
+fn one_part_at_a_time_leaves_memory_and_the_recording_stays_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    let piece = vec![b'x'; 1024 * 1024];
+    let mut offset = 0;
+    let mut print = |recorder: &mut Recorder, pieces: usize| {
+        for _ in 0..pieces {
+            output(recorder, 1, offset, &piece);
+            offset += piece.len() as u64;
+            recorder.flush().unwrap();
+        }
+    };
+    print(&mut recorder, 7);
+    assert!(recorder.behind().is_none(), "too little to be worth it");
+    print(&mut recorder, 1);
+    let first = recorder.behind().unwrap();
+    print(&mut recorder, 9);
+    assert!(recorder.behind().is_none(), "the disk is slow, so the rest waits");
+    first.let_go();
+    recorder.behind().unwrap().let_go();
+    assert!(recorder.behind().is_none(), "all was told");
+    recorder.finish(at(2), &SessionOutcome::Exited(0)).unwrap();
+    assert!(verify(dir.path(), SESSION).is_ok());
+    assert_eq!(text(dir.path(), "o").len(), 17 * 1024 * 1024);
+}
+
+#[test]
 fn every_changed_byte_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();

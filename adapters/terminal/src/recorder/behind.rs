@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes written after which the system is told, at the earliest. A session that somebody looks at hardly
 /// comes this far.
@@ -38,6 +39,9 @@ impl Told {
 pub struct Behind {
     pub(super) cast: File,
     pub(super) part: Range<u64>,
+    /// Shared with the recorder, which sees by it that this is not done: on a slow disk one call waits, not
+    /// one after the other.
+    pub(super) _under_way: Arc<()>,
 }
 
 impl Behind {

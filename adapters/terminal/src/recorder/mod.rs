@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use model::{SessionId, SessionOutcome, Timestamp};
 use serde::Serialize;
@@ -136,6 +137,7 @@ pub struct Recorder {
     last_ms: u64,
     cast_synced: u64,
     told: Told,
+    telling: Arc<()>,
 }
 
 /// One direction of a session.
@@ -187,6 +189,7 @@ impl Recorder {
             last_ms: last.last_ms,
             cast_synced: last.cast_synced,
             told: Told::nothing(last.cast_len),
+            telling: Arc::default(),
             last,
         }
     }
@@ -382,11 +385,19 @@ impl Recorder {
         Ok((self.files.cast.try_clone()?, self.files.chain.try_clone()?, self.last.cast_len))
     }
 
-    /// What the system need not keep in memory any more, when that is much; tell it on another thread.
+    /// What the system need not keep in memory any more, when that is much and the last time is done; tell
+    /// it on another thread.
     pub fn behind(&mut self) -> Option<Behind> {
+        if Arc::strong_count(&self.telling) > 1 {
+            return None;
+        }
         let part = self.told.next(self.last.cast_len)?;
         // Without a descriptor to spare it stays in memory.
-        Some(Behind { cast: self.files.cast.try_clone().ok()?, part })
+        Some(Behind {
+            cast: self.files.cast.try_clone().ok()?,
+            part,
+            _under_way: self.telling.clone(),
+        })
     }
 
     /// Notes that the recording is on the disk up to that length.
