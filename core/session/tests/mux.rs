@@ -196,6 +196,7 @@ fn our_own_side_is_limited_too() {
 struct End {
     mux: Mux<()>,
     waiting: BTreeMap<u32, usize>,
+    grown: BTreeMap<u32, usize>,
     to_peer: VecDeque<Header>,
     sent: BTreeMap<u32, usize>,
     got: BTreeMap<u32, usize>,
@@ -206,6 +207,7 @@ impl End {
         Self {
             mux: Mux::new(side),
             waiting: BTreeMap::new(),
+            grown: BTreeMap::new(),
             to_peer: VecDeque::new(),
             sent: BTreeMap::new(),
             got: BTreeMap::new(),
@@ -225,8 +227,13 @@ impl End {
 
     fn take(&mut self, stream: u32) {
         let taken = self.waiting.insert(stream, 0).unwrap_or(0);
-        if taken > 0 {
-            self.to_peer.extend(self.mux.give(stream, taken, taken.is_multiple_of(2)));
+        if taken == 0 {
+            return;
+        }
+        if let Some(update) = self.mux.give(stream, taken, taken.is_multiple_of(2)) {
+            let given = u32::from_be_bytes(*update.last_chunk().expect("ends with its length"));
+            *self.grown.entry(stream).or_default() += given as usize - taken;
+            self.to_peer.push_back(update);
         }
     }
 
@@ -235,7 +242,8 @@ impl End {
             Came::Opened { stream, length, .. } | Came::Data { stream, length, .. } => {
                 let waiting = self.waiting.entry(stream).or_default();
                 *waiting += length;
-                assert!(*waiting <= WINDOW_MAX as usize, "more waits than was allowed");
+                let grown = self.grown.get(&stream).unwrap_or(&0);
+                assert!(*waiting <= WINDOW as usize + grown, "more waits than was allowed");
                 *self.got.entry(stream).or_default() += length;
             }
             Came::Answer(header) => self.to_peer.push_back(header),
