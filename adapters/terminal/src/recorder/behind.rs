@@ -50,15 +50,20 @@ impl Behind {
     /// It is advice: bytes that are not on the disk yet stay in memory, and where there is no such call,
     /// nothing happens.
     pub fn let_go(self) {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{Advice, fadvise};
-            let len = std::num::NonZeroU64::new(self.part.end - self.part.start);
-            // A file system that knows no such advice keeps its own counsel.
-            let _ = fadvise(&self.cast, self.part.start, len, Advice::DontNeed);
-        }
+        advise(&self.cast, &self.part);
     }
 }
+
+#[cfg(target_os = "linux")]
+fn advise(file: &File, part: &Range<u64>) {
+    use rustix::fs::{Advice, fadvise};
+    let len = std::num::NonZeroU64::new(part.end - part.start);
+    // A file system that knows no such advice keeps its own counsel.
+    let _ = fadvise(file, part.start, len, Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn advise(_: &File, _: &Range<u64>) {}
 
 #[cfg(test)]
 mod tests {
