@@ -183,7 +183,7 @@ fn recordings(browser: &Browser) -> Result<()> {
     browser.press("Recordings")?;
     browser.expect("Complete")?;
     browser.look_over("recordings")?;
-    browser.press_in("admin", "Download")?;
+    browser.download_in("admin", "Download")?;
     let saved = browser.saved(1)?;
     let text = std::fs::read_to_string(&saved[0])?;
     ensure!(text.starts_with("{\"version\":2") || text.starts_with("{\"version\": 2"), "{text}");
@@ -266,7 +266,7 @@ fn audit_log(browser: &Browser) -> Result<()> {
     browser.expect("Opened a session")?;
     browser.expect_not("Added a user")?;
     browser.look_over("audit-filtered")?;
-    browser.press("Download as CSV")?;
+    browser.download("Download as CSV")?;
     let saved = browser.saved(2)?;
     let csv = saved.iter().find(|path| path.extension().is_some_and(|kind| kind == "csv"));
     let text = std::fs::read_to_string(csv.context("no audit.csv")?)?;

@@ -33,28 +33,38 @@ impl Browser {
         self.driver.post(&format!("/element/{element}/click"), &json!({})).map(drop)
     }
 
-    /// Clicks the button or link that says exactly that; of several the first that is shown.
+    /// Clicks the button or link that says exactly that, of several the first that is shown, and
+    /// waits for the page that it leads to: words that both pages say would be found on the old one.
     ///
     /// # Errors
-    /// When there is none after a while.
+    /// When there is none after a while, or it leads nowhere.
     pub fn press(&self, words: &str) -> Result<()> {
-        let words = quoted(words);
-        let xpath =
-            format!("//*[self::button or self::a or self::summary][normalize-space(.)={words}]");
-        self.click(&xpath)
+        self.follow(&that_says(words))
     }
 
-    /// Clicks the button or link of that name in the table row whose heading says `row`.
+    /// Clicks the button or link of that name in the table row whose heading says `row`, and waits
+    /// as [`Browser::press`] does.
+    ///
+    /// # Errors
+    /// When there is none after a while, or it leads nowhere.
+    pub fn press_in(&self, row: &str, words: &str) -> Result<()> {
+        self.follow(&in_row(row, words))
+    }
+
+    /// Clicks a link that saves a file and leaves the page as it is.
     ///
     /// # Errors
     /// When there is none after a while.
-    pub fn press_in(&self, row: &str, words: &str) -> Result<()> {
-        let (row, words) = (quoted(row), quoted(words));
-        let xpath = format!(
-            "//tr[th[contains(normalize-space(.),{row})]]\
-             //*[self::button or self::a][starts-with(normalize-space(.),{words})]"
-        );
-        self.click(&xpath)
+    pub fn download(&self, words: &str) -> Result<()> {
+        self.click(&that_says(words))
+    }
+
+    /// Clicks a link that saves a file, in the table row whose heading says `row`.
+    ///
+    /// # Errors
+    /// When there is none after a while.
+    pub fn download_in(&self, row: &str, words: &str) -> Result<()> {
+        self.click(&in_row(row, words))
     }
 
     /// Sends keys to what has the focus, such as [`ENTER`].
@@ -88,6 +98,22 @@ impl Browser {
     fn field(&self, label: &str) -> Result<String> {
         let label = quoted(label);
         self.find(&format!("//*[@id=//label[normalize-space(.)={label}]/@for]"))
+    }
+
+    /// Clicks what is found and waits until another page is there, whole.
+    fn follow(&self, xpath: &str) -> Result<()> {
+        self.driver.script("document.isOld = true")?;
+        self.click(xpath)?;
+        let deadline = Instant::now() + PATIENCE;
+        let arrived = "return !document.isOld && document.readyState === 'complete'";
+        // While a page is being replaced there may be none.
+        while !self.driver.script(arrived).is_ok_and(|arrived| arrived == true) {
+            if Instant::now() > deadline {
+                bail!("{xpath} leads nowhere from {}:\n{}", self.path()?, self.text()?);
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
     }
 
     /// Clicks what is found; looks again when the page replaced it in between.
@@ -130,6 +156,20 @@ fn element_id(element: &Value) -> Result<String> {
     // The one key is a fixed word of the protocol.
     let id = element.as_object().and_then(|object| object.values().next());
     Ok(id.and_then(Value::as_str).context("that is no element")?.to_owned())
+}
+
+/// The XPath of the button or link that says exactly that.
+fn that_says(words: &str) -> String {
+    format!("//*[self::button or self::a][normalize-space(.)={}]", quoted(words))
+}
+
+/// The XPath of the button or link of that name in the table row whose heading says `row`.
+fn in_row(row: &str, words: &str) -> String {
+    let (row, words) = (quoted(row), quoted(words));
+    format!(
+        "//tr[th[contains(normalize-space(.),{row})]]\
+         //*[self::button or self::a][starts-with(normalize-space(.),{words})]"
+    )
 }
 
 /// Text as a string of XPath, which knows no escapes.
