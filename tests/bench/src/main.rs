@@ -8,14 +8,17 @@ mod crowd;
 mod fleet;
 mod footprint;
 mod process;
+mod relay;
 mod reload;
 mod sessions;
 mod ssh;
 mod typing;
 mod update;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Measures Sluis against OpenSSH, nginx and HAProxy on this machine.
 #[derive(Parser)]
@@ -32,12 +35,28 @@ struct Arguments {
     /// Megabytes of one session's bulk output
     #[arg(long, default_value_t = 400)]
     bulk_mb: u64,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What the benchmark starts itself as.
+#[derive(Subcommand)]
+enum Part {
+    /// Pass TLS on from one connection to another: the anchor for the site's processor time
+    #[command(hide = true)]
+    Relay {
+        /// Keep what is passed on there
+        record: Option<PathBuf>,
+    },
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Part::Relay { record }) = arguments.part {
+        return relay::run(record.as_deref());
+    }
     let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|n| n == name);
-    println!("{:52} {:>14} {:>14} {:>8}", "what", "sluis", "anchor", "ratio");
+    println!("{:62} {:>14} {:>14} {:>8}", "what", "sluis", "anchor", "ratio");
     if wanted("sessions") {
         sessions::measure(arguments.bulk_mb)?;
     }
@@ -67,5 +86,5 @@ pub fn row(what: &str, unit: &str, ours: f64, anchor: Option<f64>) {
         Some(anchor) => (value(anchor), format!("{:.2}", ours / anchor)),
         None => ("-".to_owned(), "-".to_owned()),
     };
-    println!("{what:52} {:>14} {anchor_text:>14} {ratio:>8}", value(ours));
+    println!("{what:62} {:>14} {anchor_text:>14} {ratio:>8}", value(ours));
 }
