@@ -97,7 +97,8 @@ impl ClientBuild {
         let rest = tail.strip_suffix(MAGIC)?;
         let (rest, digits) = rest.split_at_checked(rest.len().checked_sub(LENGTH_DIGITS)?)?;
         let length: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
-        let json = rest.get(rest.len().checked_sub(length)?..)?;
+        let (program, json) = rest.split_at_checked(rest.len().checked_sub(length)?)?;
+        program.strip_suffix(b"\n")?;
         let build: Self = serde_json::from_slice(json).ok()?;
         build.check().ok()?;
         Some((build, 1 + length + LENGTH_DIGITS + MAGIC.len()))
@@ -128,6 +129,8 @@ mod tests {
         for cut in 0..file.len() {
             assert_eq!(ClientBuild::read_stamp(&file[..cut]), None);
         }
+        let unseparated = &build().stamp()[1..];
+        assert_eq!(ClientBuild::read_stamp(unseparated), None);
         let lies = [b"99999999".as_slice(), MAGIC].concat();
         assert_eq!(ClientBuild::read_stamp(&lies), None);
     }
