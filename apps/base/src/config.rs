@@ -39,6 +39,8 @@ pub struct Times {
     pub soak_s: u64,
     /// Silence of the base after which the keeper starts it again.
     pub watchdog_s: u64,
+    /// Time without a keeper after which the base starts one, and time that a new keeper is on trial.
+    pub keeper_s: u64,
     /// Time without a serving site after which the base answers `https` itself.
     pub maintenance_s: u64,
     /// Memory that a new version may take while it is on trial, in MiB; half of the machine's when left out.
@@ -56,6 +58,7 @@ impl Default for Times {
             migrate_s: 45,
             soak_s: 7 * 86_400,
             watchdog_s: 15,
+            keeper_s: 30,
             maintenance_s: 2,
             memory_mib: None,
         }

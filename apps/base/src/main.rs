@@ -25,6 +25,7 @@ mod paths;
 mod plan_words;
 mod preflight;
 mod reports;
+mod revive;
 mod secrets;
 mod self_update;
 mod serve;

@@ -98,6 +98,14 @@ impl Paths {
         self.run().join("keeper.sock")
     }
 
+    pub fn keeper_lock(&self) -> PathBuf {
+        self.run().join("keeper.lock")
+    }
+
+    pub fn keeper_trial(&self) -> PathBuf {
+        self.run().join("keeper-trial.json")
+    }
+
     pub fn hand_over(&self) -> PathBuf {
         self.run().join("hand-over.json")
     }

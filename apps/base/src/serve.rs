@@ -23,7 +23,7 @@ use crate::reports::{self, Reports};
 use crate::self_update::{Sockets, own_slot};
 use crate::signed_in::SignedIn;
 use crate::site::{Fleet, end_silent, supervise};
-use crate::{api, https, license, trust};
+use crate::{api, https, license, revive, trust};
 
 /// How often the keeper hears that the base is alive.
 const ALIVE: Duration = Duration::from_secs(1);
@@ -92,6 +92,8 @@ async fn serve(paths: Paths, sockets: Sockets) -> anyhow::Result<ExitCode> {
     tokio::spawn(end_silent(base.clone()));
     tokio::spawn(reports::send(base.clone()));
     tokio::spawn(soak(base.clone()));
+    revive::tell_of_former(&base);
+    tokio::spawn(revive::watch_keeper(base.clone()));
     until_stopped(&base).await
 }
 

@@ -133,3 +133,120 @@ async fn a_keeper_that_cannot_take_over_becomes_the_old_one_again_and_stays_it()
     let outcome = agents.stop(&lab.data()).await;
     assert!(outcome.failed.is_empty(), "{outcome:?}");
 }
+
+/// The process of the base's program that does what it calls by that word, and its version.
+fn process(lab: &Lab, does: &str) -> Option<(i32, String)> {
+    lab.processes().into_iter().find_map(|pid| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        let is_it = program.ends_with("sluis-base")
+            && command.split(|b| *b == 0).nth(1) == Some(does.as_bytes());
+        let manifest = std::fs::read(program.parent()?.parent()?.join("manifest.json")).ok()?;
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).ok()?;
+        is_it.then_some((pid, manifest["version"].as_str()?.to_owned()))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_is_killed_is_started_again_by_its_base() {
+    // req: UPD-08
+    let mut lab = Lab::serving().await;
+    lab.stop();
+    lab.keeper_within(1);
+    lab.start();
+    let generation = lab.until_generation().await;
+    until(&lab, "no base runs", |lab| lab.base_pid().is_some()).await;
+    let before = lab.base_pid().expect("a base");
+    let agents = Agents::start(lab.address, 5);
+    lab.kill_keeper();
+    let other = |lab: &Lab| process(lab, "serve").is_some_and(|(pid, _)| pid != before);
+    until(&lab, "no keeper came with a base of its own", other).await;
+    lab.until_answer(Method::GET, "status", None).await;
+    // It does what a keeper is for.
+    let (base, _) = process(&lab, "serve").expect("a base");
+    kill(base);
+    let other = |lab: &Lab| process(lab, "serve").is_some_and(|(pid, _)| pid != base);
+    until(&lab, "no base was started again", other).await;
+    assert_eq!(lab.until_generation().await, generation, "the same process serves on");
+    let outcome = agents.stop(&lab.data()).await;
+    assert!(outcome.failed.is_empty(), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_crashes_after_it_took_over_is_followed_by_the_one_before() {
+    // req: UPD-08 UPD-09
+    let mut lab = Lab::serving().await;
+    lab.stop();
+    lab.keeper_within(2);
+    // Each time that the new one keeps: it would never come up.
+    lab.set("SLUIS_FAILPOINTS", "keeper-on-trial=kill");
+    lab.start();
+    let generation = lab.until_generation().await;
+    let agents = Agents::start(lab.address, 5);
+    let next = packages::base(Release::new(1, 1, 0, 2), "");
+    assert_eq!(lab.install(&next).await, "contracted", "{}", lab.story().await);
+    let first = lab.keeper_pid();
+    let put_back = |lab: &Lab| {
+        process(lab, "run")
+            .is_some_and(|(pid, version)| pid.cast_unsigned() != first && version == "1.0.0")
+    };
+    until(&lab, "the keeper before is not back", put_back).await;
+    let newer = |lab: &Lab| process(lab, "serve").is_some_and(|(_, version)| version == "1.1.0");
+    until(&lab, "the base is not the new one", newer).await;
+    lab.until_answer(Method::GET, "status", None).await;
+    assert_eq!(lab.current("base"), "1.1.0", "the base itself was good");
+    let refused = |lab: &Lab| lab.log().contains("Keeper stays as it is: that one failed");
+    until(&lab, "it was not looked at again", refused).await;
+    assert_eq!(lab.log().matches("Keeper becomes another version").count(), 1);
+    let said = lab.story().await;
+    assert!(said.contains("The keeper of base 1.1.0 (rev 2) died soon after it had"), "{said}");
+    assert_eq!(lab.until_generation().await, generation, "the same process serves on");
+    let outcome = agents.stop(&lab.data()).await;
+    assert!(outcome.failed.is_empty(), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_manager_that_starts_a_crashing_keeper_comes_to_the_one_before() {
+    // req: UPD-08 UPD-09
+    let mut lab = Lab::serving().await;
+    lab.stop();
+    lab.set("SLUIS_FAILPOINTS", "keeper-on-trial=kill");
+    lab.start();
+    let generation = lab.until_generation().await;
+    let agents = Agents::start(lab.address, 5);
+    let next = packages::base(Release::new(1, 1, 0, 2), "");
+    assert_eq!(lab.install(&next).await, "contracted", "{}", lab.story().await);
+    for _ in 0..3 {
+        lab.keeper_ends();
+        lab.start();
+    }
+    let older = |lab: &Lab| lab.keeper_version().as_deref() == Some("1.0.0");
+    until(&lab, "the keeper before is not back", older).await;
+    base_comes_back(&lab).await;
+    assert_eq!((lab.current("base"), lab.until_generation().await), ("1.1.0".into(), generation));
+    let outcome = agents.stop(&lab.data()).await;
+    assert!(outcome.failed.is_empty(), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_keeps_long_enough_is_not_on_trial_any_more() {
+    // req: UPD-08
+    let mut lab = Lab::serving().await;
+    lab.stop();
+    lab.keeper_within(1);
+    lab.start();
+    lab.until_generation().await;
+    let next = packages::base(Release::new(1, 1, 0, 2), "");
+    assert_eq!(lab.install(&next).await, "contracted", "{}", lab.story().await);
+    let note = lab.data().join("run/keeper-trial.json");
+    let on_trial = |lab: &Lab| lab.keeper_version().as_deref() == Some("1.1.0");
+    until(&lab, "the keeper is still the old one", on_trial).await;
+    until(&lab, "it is on trial for ever", |_| !note.exists()).await;
+    let before = lab.keeper_pid();
+    lab.kill_keeper();
+    let again = |lab: &Lab| {
+        process(lab, "run")
+            .is_some_and(|(pid, version)| pid.cast_unsigned() != before && version == "1.1.0")
+    };
+    until(&lab, "it is not the new one again", again).await;
+}

@@ -3,9 +3,11 @@
 //! It starts the base from `current/base` and starts it again when it dies or falls silent.
 //! A base that is on trial is not in `current/base` yet, so a new base that crashes or hangs is followed by the old
 //! one without any decision here. Generations of the site outlive a base: they become children of the keeper.
-//! Once another base is committed, the keeper becomes the keeper of that version ([`succession`]).
+//! Once another base is committed, the keeper becomes the keeper of that version ([`succession`]), on trial at first
+//! ([`trial`]).
 
 mod succession;
+mod trial;
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -34,7 +36,10 @@ pub const LAST_EXIT: &str = "SLUIS_LAST_EXIT";
 /// The pid of the keeper.
 pub const KEEPER_PID: &str = "SLUIS_KEEPER_PID";
 
+use trial::Trial;
+
 pub use succession::PROTOCOL;
+pub use trial::{gave_up_current, program_to_start};
 
 /// What a keeper holds for as long as the appliance runs.
 struct Kept {
@@ -45,16 +50,20 @@ struct Kept {
     lock: OwnedFd,
     /// The base that the keeper before this one started, when it was this very process.
     base: Option<Process>,
+    /// Since when this program keeps, while it is on trial.
+    on_trial: Option<Instant>,
 }
 
 pub fn run(paths: &Paths) -> anyhow::Result<ExitCode> {
     let Some(held) = succession::take()? else {
         let config = Config::load(paths)?;
-        become_current(paths);
+        become_program(paths);
+        let given = host::inherited_sockets()?;
         let lock = lock(paths)?.into();
         return block_on(paths, async |signals| {
-            let sockets = open(paths, &config, take_over(paths).await?)?;
-            keep(paths, Kept { config, sockets, lock, base: None }, signals).await
+            let sockets = open(paths, &config, take_over(paths, given).await?)?;
+            let on_trial = succession::is_on_trial(paths).then(Instant::now);
+            keep(paths, Kept { config, sockets, lock, base: None, on_trial }, signals).await
         });
     };
     host::failpoint("keeper-after-exec")?;
@@ -75,13 +84,17 @@ fn block_on(
     runtime.block_on(async { work(Signals::new()?).await })
 }
 
-/// Runs the keeper from the slot that runs, so that it is as new as the base when the appliance starts.
-fn become_current(paths: &Paths) {
+/// Runs the keeper from the slot that runs, so that it is as new as the base when the appliance starts; or from the one
+/// before, when a keeper of that version died on trial.
+fn become_program(paths: &Paths) {
     use std::os::unix::process::CommandExt;
     const MARK: &str = "SLUIS_KEEPER_IS_CURRENT";
-    let program = paths.pointer("current", PackageKind::Base).join("bin/sluis-base");
+    if std::env::var_os(MARK).is_some() {
+        return;
+    }
+    let program = trial::program_to_be(paths);
     let same = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
-    if std::env::var_os(MARK).is_some() || same(&program, Path::new("/proc/self/exe")) {
+    if same(&program, Path::new("/proc/self/exe")) {
         return;
     }
     let error = std::process::Command::new(&program)
@@ -94,12 +107,20 @@ fn become_current(paths: &Paths) {
 
 /// Held for as long as the keeper runs.
 fn lock(paths: &Paths) -> anyhow::Result<File> {
-    let path = paths.run().join("keeper.lock");
+    let path = paths.keeper_lock();
     let file = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
     if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
         bail!("{} is run by another process already; stop it first", paths.data.display());
     }
     Ok(file)
+}
+
+/// Whether a keeper runs.
+pub fn is_there(paths: &Paths) -> bool {
+    let lock = File::open(paths.keeper_lock());
+    lock.is_ok_and(|lock| {
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err()
+    })
 }
 
 /// The sockets that outlive every base, by name.
@@ -108,21 +129,27 @@ type Sockets = Vec<(&'static str, OwnedFd)>;
 /// The names that a socket may have.
 const NAMES: [&str; 2] = ["https", "base"];
 
-/// Takes the sockets that a killed keeper left with its base or with generations, and ends that base.
+/// Takes the sockets that a killed keeper left with its base or with generations, unless they were given, and ends that
+/// base.
 ///
 /// The generations go on serving; the next base finds them.
-async fn take_over(paths: &Paths) -> anyhow::Result<Vec<(String, OwnedFd)>> {
+async fn take_over(
+    paths: &Paths,
+    given: Vec<(String, OwnedFd)>,
+) -> anyhow::Result<Vec<(String, OwnedFd)>> {
     let bases = host::stray_bases(&paths.data)?;
     let generations = host::running_generations(&paths.run(), &[&bases[..], &[1]].concat())?;
     let holders = bases.iter().copied().chain(generations.iter().map(|found| found.pid));
-    let mut left = vec![];
+    let mut left = given;
     for pid in holders {
+        if left.iter().any(|(name, _)| name == "https") {
+            break;
+        }
         if let Ok(sockets) = host::sockets_of(pid)
             && sockets.iter().any(|(name, _)| name == "https")
         {
             tracing::warn!(pid, "Taking the sockets of an appliance whose keeper is gone");
             left = sockets;
-            break;
         }
     }
     for pid in bases {
@@ -170,6 +197,9 @@ fn listen(paths: &Paths, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 async fn keep(paths: &Paths, mut kept: Kept, mut signals: Signals) -> anyhow::Result<ExitCode> {
+    if kept.on_trial.is_some() {
+        host::failpoint("keeper-on-trial")?;
+    }
     let watchdog = NotifySocket::from_fd(NotifySocket::bind(&paths.keeper_socket())?)?;
     let mut crashes = 0;
     let mut last_exit = String::new();
@@ -180,7 +210,7 @@ async fn keep(paths: &Paths, mut kept: Kept, mut signals: Signals) -> anyhow::Re
             None => start(paths, &program(paths, crashes), &kept.sockets, &last_exit)?,
         };
         let silence = Duration::from_secs(kept.config.limits.watchdog_s);
-        let how = watch(paths, &kept, &base, &watchdog, &mut signals, silence).await;
+        let how = watch(paths, &mut kept, &base, &watchdog, &mut signals, silence).await;
         let ended = match how {
             Over::Asked => {
                 base.terminate();
@@ -301,7 +331,7 @@ fn release_signals() {
 
 async fn watch(
     paths: &Paths,
-    kept: &Kept,
+    kept: &mut Kept,
     base: &Process,
     watchdog: &NotifySocket,
     signals: &mut Signals,
@@ -320,6 +350,11 @@ async fn watch(
             said = watchdog.next() => match said {
                 Ok(said) if said.contains(&Message::Watchdog) => {
                     heard = Instant::now();
+                    let long = Duration::from_secs(kept.config.limits.keeper_s);
+                    if kept.on_trial.is_some_and(|since| since.elapsed() >= long) {
+                        Trial::end(paths);
+                        kept.on_trial = None;
+                    }
                     if let Some(next) = succession.next(paths).await {
                         if signals.hold().await {
                             return Over::Asked;

@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use host::Process;
 use model::PackageKind;
 
+use super::trial::Trial;
 use super::{Kept, NAMES};
 use crate::config::Config;
 use crate::paths::Paths;
@@ -70,7 +71,9 @@ impl Held {
             }
         }
         let lock = lock.expect("it was checked that there is one");
-        Ok(Kept { config, sockets, lock, base })
+        // The one that takes back is not on trial; the note stays, so that the other is not tried again.
+        let on_trial = (!takes_back()).then(Instant::now);
+        Ok(Kept { config, sockets, lock, base, on_trial })
     }
 
     fn checked(&self, paths: &Paths) -> anyhow::Result<Config> {
@@ -118,7 +121,10 @@ impl Succession {
             return None;
         }
         self.left = Some(next.clone());
-        if std::env::var_os(REFUSED).is_some_and(|refused| Path::new(&refused) == next) {
+        // It could not take over, or died on trial.
+        let refused = std::env::var_os(REFUSED).is_some_and(|refused| Path::new(&refused) == next);
+        if refused || Trial::open(paths).is_some_and(|trial| trial.gave_up(&next)) {
+            tracing::warn!(program = %next.display(), "Keeper stays as it is: that one failed");
             return None;
         }
         if let Err(error) = speaks(&next, paths).await {
@@ -135,13 +141,19 @@ pub fn enter(next: &Path, paths: &Paths, kept: &Kept, base: &Process) {
         tracing::warn!(%error, "Keeper stays as it is");
         return;
     }
-    let own = own_program();
+    // None when its slot is gone; then there is no way back to it.
+    let own = own_program().unwrap_or_default();
+    if let Err(error) = Trial::begin(paths, next, &own) {
+        tracing::warn!(%error, "Keeper stays as it is: its trial cannot be noted");
+        return;
+    }
     let mut held: Vec<_> = kept.sockets.iter().map(|(name, fd)| (*name, fd.as_fd())).collect();
     held.push(("lock", kept.lock.as_fd()));
     tracing::info!(program = %next.display(), "Keeper becomes another version");
     let error = become_program(paths, next, &held, base.pid(), |command| {
-        command.env(BEFORE, own.unwrap_or_default()).env_remove(REFUSED);
+        command.env(BEFORE, &own).env_remove(REFUSED);
     });
+    Trial::end(paths);
     tracing::error!(%error, program = %next.display(), "Keeper stays as it is");
 }
 
@@ -184,6 +196,12 @@ fn become_program(
 /// Whether another program gave back what it could not take over.
 fn takes_back() -> bool {
     std::env::var_os(REFUSED).is_some()
+}
+
+/// Whether this program was become and has not kept long enough yet.
+pub fn is_on_trial(paths: &Paths) -> bool {
+    let own = own_program();
+    Trial::open(paths).is_some_and(|trial| own.is_some_and(|own| trial.is_of(&own)))
 }
 
 fn own_program() -> Option<PathBuf> {

@@ -117,6 +117,13 @@ impl Lab {
         std::fs::write(path, format!("{head}{limits}")).unwrap();
     }
 
+    /// Sets after how long without a keeper the base starts one, in seconds.
+    pub fn keeper_within(&self, seconds: u64) {
+        let path = self.data().join("base.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{text}keeper_s = {seconds}\n")).unwrap();
+    }
+
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
@@ -178,6 +185,16 @@ impl Lab {
         let mut keeper = self.keeper.take().unwrap();
         keeper.kill().unwrap();
         keeper.wait().unwrap();
+    }
+
+    /// Waits until the keeper ends by itself.
+    pub fn keeper_ends(&mut self) {
+        let mut keeper = self.keeper.take().unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while keeper.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "the keeper goes on\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What a power cut does to processes: all of them end at once.
