@@ -102,8 +102,11 @@ impl Job<'_> {
             row(&what, "GB/s", ours, Some(median(rates)));
         }
         for Relayed { name, rates, times, .. } in &mut relays {
-            let rate = format!("bulk of {what}, recorded; {name}");
-            row(&rate, "GB/s", ours, Some(median(rates)));
+            // A terminal is slower than any of us, and the relay has none.
+            if !self.terminal {
+                let rate = format!("bulk of {what}, recorded; {name}");
+                row(&rate, "GB/s", ours, Some(median(rates)));
+            }
             let time = format!("site's processor time for bulk of {what}; {name}");
             row(&time, "s/GB", used, Some(median(times)));
         }
