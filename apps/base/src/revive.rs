@@ -53,7 +53,7 @@ pub async fn watch_keeper(base: Shared) {
     {
         keeper.ended().await;
     }
-    let grace = Duration::from_secs(base.config.limits.keeper_s);
+    let grace = Duration::from_secs(base.config.limits.keeper_s.max(1));
     loop {
         tracing::warn!(
             grace_s = grace.as_secs(),

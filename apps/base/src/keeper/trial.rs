@@ -60,13 +60,7 @@ impl Trial {
 
     /// Whether that program died on trial and is not to be tried again.
     pub fn gave_up(&self, program: &Path) -> bool {
-        self.is_of(program) && self.tries >= TRIES_MAX
-    }
-
-    /// One more try of that program, or the last word on it.
-    fn again(self, current: &Path, last: bool) -> Option<Self> {
-        let tries = if last { TRIES_MAX } else { self.tries + 1 };
-        (self.is_of(current) && self.tries < TRIES_MAX).then_some(Self { tries, ..self })
+        self.is_of(program) && self.tries > TRIES_MAX
     }
 }
 
@@ -93,14 +87,16 @@ fn current(paths: &Paths) -> PathBuf {
 
 fn program(paths: &Paths, give_up: bool) -> PathBuf {
     let current = current(paths);
-    let Some(trial) = Trial::open(paths) else { return current };
-    let given_up = trial.gave_up(&current);
-    let (again, before) = (trial.clone().again(&current, give_up), trial.before);
-    if let Some(Err(error)) = again.as_ref().map(|again| again.save(paths)) {
-        tracing::warn!(%error, "Note on the keeper's trial cannot be saved");
+    let Some(mut trial) = Trial::open(paths).filter(|trial| trial.is_of(&current)) else {
+        return current;
+    };
+    if !trial.gave_up(&current) {
+        trial.tries = if give_up { TRIES_MAX + 1 } else { trial.tries + 1 };
+        if let Err(error) = trial.save(paths) {
+            tracing::warn!(%error, "Note on the keeper's trial cannot be saved");
+        }
     }
-    let give_up = given_up || again.is_some_and(|again| give_up && again.gave_up(&current));
-    if give_up && before.exists() { before } else { current }
+    if trial.gave_up(&current) && trial.before.exists() { trial.before } else { current }
 }
 
 #[cfg(test)]
@@ -130,6 +126,7 @@ mod tests {
         assert_eq!(program_to_be(&paths), two);
         Trial::begin(&paths, &two, &one).unwrap();
         assert_eq!([program_to_be(&paths), program_to_be(&paths)], [two.clone(), two.clone()]);
+        assert!(!Trial::open(&paths).unwrap().gave_up(&two), "the third may keep");
         assert_eq!([program_to_be(&paths), program_to_be(&paths)], [one.clone(), one.clone()]);
         assert!(Trial::open(&paths).unwrap().gave_up(&two));
         // With its slot gone there is no other.
