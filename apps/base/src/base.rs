@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use host::{Clock, RealFs, Slots, load_json, save_json};
-use install::Ledger;
+use install::{Ledger, PackageRef};
 use model::{PackageKind, Timestamp};
 use release::Sha256;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use crate::accounts::AccountBook;
 use crate::config::Config;
 use crate::installer::Installer;
 use crate::last_check::{Checked, LastCheck};
-use crate::log::InstallLog;
+use crate::log::{Entry, InstallLog, Level};
 use crate::paths::Paths;
 use crate::reports::Reports;
 use crate::self_update::Sockets;
@@ -50,6 +50,21 @@ impl Base {
     /// The moment for deadlines: setting the clock moves none of them.
     pub fn steady_now(&self) -> Timestamp {
         self.started_at.plus(self.started.elapsed())
+    }
+
+    /// Warns in the log of installs of something outside of an attempt.
+    pub fn warn(&self, about: &PackageRef, text: String) {
+        self.log.add(Entry {
+            n: 0,
+            at: host::now(),
+            attempt: None,
+            step: 0,
+            stall_ms: None,
+            subject: about.to_string(),
+            phase: self.installer.state().name().to_owned(),
+            level: Level::Warning,
+            text,
+        });
     }
 
     /// Architecture of this appliance, as packages name it.

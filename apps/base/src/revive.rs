@@ -7,12 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use host::{Launch, Process};
-
 use model::PackageKind;
 
 use crate::base::{Base, Shared};
 use crate::keeper::{self, KEEPER_PID};
-use crate::log::{Entry, Level};
 use crate::paths::Paths;
 
 /// Says in the log, once, that the keeper of the version that runs was given up.
@@ -28,17 +26,7 @@ pub fn tell_of_former(base: &Base) {
     if base.log.after(0).iter().any(|entry| entry.text == text) {
         return;
     }
-    base.log.add(Entry {
-        n: 0,
-        at: host::now(),
-        attempt: None,
-        step: 0,
-        stall_ms: None,
-        subject: package.to_string(),
-        phase: base.installer.state().name().to_owned(),
-        level: Level::Warning,
-        text,
-    });
+    base.warn(&package, text);
 }
 
 /// Waits until the keeper is gone and starts another; that one ends this base and starts its own.

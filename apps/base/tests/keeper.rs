@@ -134,19 +134,6 @@ async fn a_keeper_that_cannot_take_over_becomes_the_old_one_again_and_stays_it()
     assert!(outcome.failed.is_empty(), "{outcome:?}");
 }
 
-/// The process of the base's program that does what it calls by that word, and its version.
-fn process(lab: &Lab, does: &str) -> Option<(i32, String)> {
-    lab.processes().into_iter().find_map(|pid| {
-        let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-        let is_it = program.ends_with("sluis-base")
-            && command.split(|b| *b == 0).nth(1) == Some(does.as_bytes());
-        let manifest = std::fs::read(program.parent()?.parent()?.join("manifest.json")).ok()?;
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).ok()?;
-        is_it.then_some((pid, manifest["version"].as_str()?.to_owned()))
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keeper_that_is_killed_is_started_again_by_its_base() {
     // req: UPD-08
@@ -159,13 +146,13 @@ async fn a_keeper_that_is_killed_is_started_again_by_its_base() {
     let before = lab.base_pid().expect("a base");
     let agents = Agents::start(lab.address, 5);
     lab.kill_keeper();
-    let other = |lab: &Lab| process(lab, "serve").is_some_and(|(pid, _)| pid != before);
+    let other = |lab: &Lab| lab.process("serve").is_some_and(|(pid, _)| pid != before);
     until(&lab, "no keeper came with a base of its own", other).await;
     lab.until_answer(Method::GET, "status", None).await;
     // It does what a keeper is for.
-    let (base, _) = process(&lab, "serve").expect("a base");
+    let (base, _) = lab.process("serve").expect("a base");
     kill(base);
-    let other = |lab: &Lab| process(lab, "serve").is_some_and(|(pid, _)| pid != base);
+    let other = |lab: &Lab| lab.process("serve").is_some_and(|(pid, _)| pid != base);
     until(&lab, "no base was started again", other).await;
     assert_eq!(lab.until_generation().await, generation, "the same process serves on");
     let outcome = agents.stop(&lab.data()).await;
@@ -187,11 +174,11 @@ async fn a_keeper_that_crashes_after_it_took_over_is_followed_by_the_one_before(
     assert_eq!(lab.install(&next).await, "contracted", "{}", lab.story().await);
     let first = lab.keeper_pid();
     let put_back = |lab: &Lab| {
-        process(lab, "run")
+        lab.process("run")
             .is_some_and(|(pid, version)| pid.cast_unsigned() != first && version == "1.0.0")
     };
     until(&lab, "the keeper before is not back", put_back).await;
-    let newer = |lab: &Lab| process(lab, "serve").is_some_and(|(_, version)| version == "1.1.0");
+    let newer = |lab: &Lab| lab.process("serve").is_some_and(|(_, version)| version == "1.1.0");
     until(&lab, "the base is not the new one", newer).await;
     lab.until_answer(Method::GET, "status", None).await;
     assert_eq!(lab.current("base"), "1.1.0", "the base itself was good");
@@ -245,7 +232,7 @@ async fn a_keeper_that_keeps_long_enough_is_not_on_trial_any_more() {
     let before = lab.keeper_pid();
     lab.kill_keeper();
     let again = |lab: &Lab| {
-        process(lab, "run")
+        lab.process("run")
             .is_some_and(|(pid, version)| pid.cast_unsigned() != before && version == "1.1.0")
     };
     until(&lab, "it is not the new one again", again).await;

@@ -10,7 +10,6 @@ use super::{Caller, Problem};
 use crate::base::Shared;
 use crate::installer::{attempt_id, count_attempt};
 use crate::last_check::Checked;
-use crate::log::{Entry, Level};
 use crate::trust;
 use crate::way::{self, Way, Wish};
 
@@ -115,17 +114,8 @@ pub fn allow_again(base: &Shared, target: &str, who: &str) -> Result<(), Problem
             "Mend the disk, then try again.",
         )
     })?;
-    base.log.add(Entry {
-        n: 0,
-        at: host::now(),
-        attempt: None,
-        step: 0,
-        stall_ms: None,
-        subject: package.to_string(),
-        phase: base.installer.state().name().to_owned(),
-        level: Level::Warning,
-        text: format!("{who} lets {package} be tried again, although it was put back."),
-    });
+    let text = format!("{who} lets {package} be tried again, although it was put back.");
+    base.warn(&package, text);
     Ok(())
 }
 

@@ -71,7 +71,7 @@ impl Held {
             }
         }
         let lock = lock.expect("it was checked that there is one");
-        // The one that takes back is not on trial; the note stays, so that the other is not tried again.
+        // The one that takes back is not on trial; the note stays and counts when another start tries the other.
         let on_trial = (!takes_back()).then(Instant::now);
         Ok(Kept { config, sockets, lock, base, on_trial })
     }

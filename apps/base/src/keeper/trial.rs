@@ -46,7 +46,7 @@ impl Trial {
         })
     }
 
-    /// Notes that it is over; says so when it cannot, and then the keeper before is taken at the next start.
+    /// Notes that it is over; says so when it cannot, and then each further start counts as a try.
     pub fn end(paths: &Paths) {
         if let Err(error) = RealFs.remove_file(&paths.keeper_trial()) {
             tracing::warn!(%error, "Note on the keeper's trial cannot be removed");

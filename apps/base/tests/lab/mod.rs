@@ -43,6 +43,13 @@ fn free_address() -> SocketAddr {
         .unwrap()
 }
 
+/// The version of a program in a slot, by the manifest beside it.
+fn version_beside(program: &Path) -> Option<String> {
+    let manifest = program.parent()?.parent()?.join("manifest.json");
+    let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()?;
+    manifest["version"].as_str().map(str::to_owned)
+}
+
 impl Lab {
     /// An appliance that was set up, with its base running and an administrator signed in.
     pub async fn new() -> Self {
@@ -238,10 +245,19 @@ impl Lab {
 
     /// The version of the program that the keeper is, by the manifest beside it.
     pub fn keeper_version(&self) -> Option<String> {
-        let program = std::fs::read_link(format!("/proc/{}/exe", self.keeper_pid())).ok()?;
-        let manifest = program.parent()?.parent()?.join("manifest.json");
-        let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()?;
-        manifest["version"].as_str().map(str::to_owned)
+        version_beside(&std::fs::read_link(format!("/proc/{}/exe", self.keeper_pid())).ok()?)
+    }
+
+    /// The process of the base's program that does what it calls by that word, and its version; also one
+    /// that somebody else than the lab started.
+    pub fn process(&self, does: &str) -> Option<(i32, String)> {
+        self.processes().into_iter().find_map(|pid| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+            let is_it = program.ends_with("sluis-base")
+                && command.split(|b| *b == 0).nth(1) == Some(does.as_bytes());
+            is_it.then_some((pid, version_beside(&program)?))
+        })
     }
 
     /// The pid of the base that runs now.
