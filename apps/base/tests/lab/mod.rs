@@ -215,11 +215,18 @@ impl Lab {
         self.kill_all();
     }
 
+    /// Ends them all, those too that one of them starts on the way.
     fn kill_all(&self) {
-        for pid in self.processes() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let left = self.processes();
+            if left.is_empty() || Instant::now() > until {
+                return;
+            }
+            for pid in left.into_iter().filter_map(rustix::process::Pid::from_raw) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
