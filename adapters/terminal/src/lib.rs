@@ -14,4 +14,4 @@ pub use process::{
     Command, Control, Description, ExitWatch, Handle, Input, Kind, Output, Process, ProcessError,
     Run, Size, Stream, Terminal, Waiting,
 };
-pub use recorder::{Event, Header, Recorder, RecorderError, Resumed, Verified, verify};
+pub use recorder::{Event, Header, Recorder, RecorderError, Resumed, Verified, sync_all, verify};

@@ -6,11 +6,10 @@
 //! generation of the site takes it over with [`Recorder::resume`] when the one before let go or died.
 //!
 //! [`Recorder::append`] keeps bytes in memory; [`Recorder::flush`] gives them to the operating system, which
-//! survives the death of this process; [`Recorder::sync`] waits for the disk and is called off the echo
-//! path, many appends at a time. Only what [`Recorder::recorded`] covers may be acknowledged.
+//! survives the death of this process; [`sync_all`] waits until the disk has it, for all recordings of a folder
+//! at once and off the echo path. Only what [`Recorder::recorded`] covers may be acknowledged.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,12 +26,14 @@ use text::TextStream;
 mod behind;
 mod files;
 mod resume;
+mod sync;
 mod text;
 mod verify;
 
 pub use behind::Behind;
 pub use files::paths;
 pub use resume::Resumed;
+pub use sync::sync_all;
 pub use verify::{Verified, verify};
 
 /// What the first line of a recording says; the format is asciicast v2.
@@ -378,13 +379,6 @@ impl Recorder {
         Ok(())
     }
 
-    /// Files to sync on another thread, and then [`Self::synced_up_to`] that length.
-    ///
-    /// Waiting for a disk takes milliseconds, which the task that relays a session does not have.
-    pub fn sync_handles(&self) -> io::Result<(File, File, u64)> {
-        Ok((self.files.cast.try_clone()?, self.files.chain.try_clone()?, self.last.cast_len))
-    }
-
     /// What the system need not keep in memory any more, when that is much and the last time is done; tell
     /// it on another thread.
     pub fn behind(&mut self) -> Option<Behind> {
@@ -400,7 +394,12 @@ impl Recorder {
         })
     }
 
-    /// Notes that the recording is on the disk up to that length.
+    /// Whether something was flushed that is not known to be on the disk.
+    pub fn is_unsynced(&self) -> bool {
+        self.cast_synced < self.last.cast_len
+    }
+
+    /// Notes that the recording is on the disk up to that length, after [`sync_all`].
     pub fn synced_up_to(&mut self, cast_len: u64) {
         self.cast_synced = self.cast_synced.max(cast_len.min(self.last.cast_len));
     }

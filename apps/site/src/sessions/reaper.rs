@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker::Broker;
+use super::session::Session;
 use crate::clock::now;
 
 /// How long a session waits for its agent.
@@ -21,8 +22,9 @@ pub async fn tend(broker: Arc<Broker>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        for session in broker.live() {
-            session.sync().await;
+        let live = broker.live();
+        sync(&broker, &live).await;
+        for session in live {
             let (agent, console) = session.gone_since();
             let away = |since: Option<_>| since.map(|since| now().since(since)).unwrap_or_default();
             if away(agent) > AGENT_AWAY_MAX {
@@ -33,5 +35,26 @@ pub async fn tend(broker: Arc<Broker>) {
                 broker.give_up(&session, text.to_owned()).await;
             }
         }
+    }
+}
+
+/// Waits for the disk to have what is recorded, once for all sessions and on a thread that may wait.
+async fn sync(broker: &Broker, live: &[Arc<Session>]) {
+    let unsynced: Vec<(&Arc<Session>, u64)> =
+        live.iter().filter_map(|session| Some((session, session.unsynced()?))).collect();
+    if unsynced.is_empty() {
+        return;
+    }
+    let dir = broker.recordings.clone();
+    match tokio::task::spawn_blocking(move || terminal::sync_all(&dir)).await {
+        Ok(Ok(())) => {
+            for (session, len) in unsynced {
+                session.synced_up_to(len);
+            }
+        }
+        Ok(Err(error)) => {
+            tracing::error!(error = %anyhow::Error::from(error), "Recordings cannot be synced to the disk");
+        }
+        Err(panicked) => tracing::error!(%panicked, "Recordings cannot be synced to the disk"),
     }
 }

@@ -304,22 +304,16 @@ impl Session {
         (agent, console)
     }
 
-    /// Waits for the disk to have what is recorded, on a thread that may wait.
-    pub(super) async fn sync(self: &Arc<Self>) {
-        let handles = self.state().recorder.as_ref().map(Recorder::sync_handles);
-        let Some(Ok((cast, chain, len))) = handles else { return };
-        let synced = tokio::task::spawn_blocking(move || {
-            cast.sync_data()?;
-            chain.sync_data()
-        });
-        match synced.await {
-            Ok(Ok(())) => {
-                if let Some(recorder) = &mut self.state().recorder {
-                    recorder.synced_up_to(len);
-                }
-            }
-            Ok(Err(error)) => tracing::error!(%error, "Recording cannot be synced to the disk"),
-            Err(_) => {}
+    /// How long the recording is, when not all of it is known to be on the disk.
+    pub(super) fn unsynced(&self) -> Option<u64> {
+        let state = self.state();
+        state.recorder.as_ref().filter(|recorder| recorder.is_unsynced()).map(Recorder::len)
+    }
+
+    /// Notes that the recording is on the disk up to that length.
+    pub(super) fn synced_up_to(&self, len: u64) {
+        if let Some(recorder) = &mut self.state().recorder {
+            recorder.synced_up_to(len);
         }
     }
 
