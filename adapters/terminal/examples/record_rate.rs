@@ -25,7 +25,7 @@ fn main() {
 
 fn rate(dir: &Path, chunk: &[u8]) -> (f64, f64) {
     let session = SessionId::from_bytes([7; 16]);
-    let mut recorder = Recorder::create(dir, session, &Header::default()).expect("a recording");
+    let recorder = Recorder::create(dir, session, &Header::default()).expect("a recording");
     let (started, busy) = (Instant::now(), core_time());
     let mut offset = 0;
     while offset < TOTAL as u64 {

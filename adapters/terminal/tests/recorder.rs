@@ -30,7 +30,7 @@ fn at(ms: u64) -> Timestamp {
     Timestamp(BEGUN + ms)
 }
 
-fn output(recorder: &mut Recorder, ms: u64, offset: u64, bytes: &[u8]) {
+fn output(recorder: &Recorder, ms: u64, offset: u64, bytes: &[u8]) {
     recorder.append(at(ms), Event::Output { offset, bytes }).unwrap();
 }
 
@@ -74,11 +74,11 @@ fn text(dir: &Path, code: &str) -> String {
 #[test]
 fn a_recording_says_what_happened_and_proves_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
-    output(&mut recorder, 10, 0, b"$ ");
+    let recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    output(&recorder, 10, 0, b"$ ");
     recorder.append(at(20), Event::Input { offset: 0, bytes: b"ls\r" }).unwrap();
     recorder.append(at(30), Event::Resize(Size { columns: 120, rows: 40 })).unwrap();
-    output(&mut recorder, 15, 2, "caf\u{e9} \x1b[1m\"x\"\\\r\n".as_bytes());
+    output(&recorder, 15, 2, "caf\u{e9} \x1b[1m\"x\"\\\r\n".as_bytes());
     assert_eq!(recorder.recorded(), 0, "nothing is recorded before it is written");
     recorder.flush().unwrap();
     assert_eq!((recorder.recorded(), recorder.recorded_input()), (18, 3));
@@ -106,12 +106,12 @@ fn a_recording_says_what_happened_and_proves_it() {
 fn output_on_pipes_that_is_no_text_is_kept_byte_for_byte() {
     let dir = tempfile::tempdir().unwrap();
     let on_pipes = Header { pipes: true, ..header() };
-    let mut recorder = Recorder::create(dir.path(), SESSION, &on_pipes).unwrap();
+    let recorder = Recorder::create(dir.path(), SESSION, &on_pipes).unwrap();
     let pieces: [&[u8]; 6] =
         [b"caf\xc3", b"\xa9\n", b"a\0b", b"\xe2\x82", b"\xff\xfe", b"end \xf0\x9f"];
     let mut offset = 0;
     for bytes in pieces {
-        output(&mut recorder, offset, offset, bytes);
+        output(&recorder, offset, offset, bytes);
         offset += bytes.len() as u64;
     }
     recorder.finish(at(40), &SessionOutcome::Exited(0)).unwrap();
@@ -131,23 +131,70 @@ fn output_on_pipes_that_is_no_text_is_kept_byte_for_byte() {
 
 // req: SES-03
 #[test]
+fn what_is_appended_while_another_thread_writes_stands_in_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    let all: Vec<u8> = (0..200_000_u32).map(|i| b'a' + (i % 23) as u8).collect();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut times = 0;
+            while recorder.recorded() < all.len() as u64 {
+                recorder.flush().unwrap();
+                times += 1;
+            }
+            times
+        });
+        for (number, piece) in all.chunks(100).enumerate() {
+            output(&recorder, number as u64, (number * 100) as u64, piece);
+            assert!(recorder.recorded() <= recorder.appended());
+        }
+        assert!(writer.join().unwrap() > 0);
+    });
+    assert!(recorder.is_flushed());
+    recorder.finish(at(2_000), &SessionOutcome::Exited(0)).unwrap();
+    assert_eq!(text(dir.path(), "o").as_bytes(), all);
+    assert_eq!(verify(dir.path(), SESSION).unwrap().broken, None);
+}
+
+// req: SES-03
+#[test]
+fn a_recording_that_was_let_go_of_is_anothers_whoever_still_holds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    output(&first, 1, 0, b"one ");
+    first.flush().unwrap();
+    output(&first, 2, 4, b"lost");
+    first.let_go();
+    let (second, resumed) = Recorder::resume(dir.path(), SESSION).unwrap();
+    assert_eq!(resumed.output, 4);
+    for refused in [first.flush(), first.sync(), first.end(at(3), &SessionOutcome::Closed)] {
+        assert!(matches!(refused, Err(RecorderError::LetGo(SESSION))), "{refused:?}");
+    }
+    output(&second, 4, 4, b"two");
+    second.finish(at(5), &SessionOutcome::Closed).unwrap();
+    assert_eq!(text(dir.path(), "o"), "one two");
+    assert_eq!(verify(dir.path(), SESSION).unwrap().broken, None);
+}
+
+// req: SES-03
+#[test]
 fn one_part_at_a_time_leaves_memory_and_the_recording_stays_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    let recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
     let piece = vec![b'x'; 1024 * 1024];
     let mut offset = 0;
-    let mut print = |recorder: &mut Recorder, pieces: usize| {
+    let mut print = |recorder: &Recorder, pieces: usize| {
         for _ in 0..pieces {
             output(recorder, 1, offset, &piece);
             offset += piece.len() as u64;
             recorder.flush().unwrap();
         }
     };
-    print(&mut recorder, 7);
+    print(&recorder, 7);
     assert!(recorder.behind().is_none(), "too little to be worth it");
-    print(&mut recorder, 1);
+    print(&recorder, 1);
     let first = recorder.behind().unwrap();
-    print(&mut recorder, 9);
+    print(&recorder, 9);
     assert!(recorder.behind().is_none(), "the disk is slow, so the rest waits");
     first.let_go();
     recorder.behind().unwrap().let_go();
@@ -160,9 +207,9 @@ fn one_part_at_a_time_leaves_memory_and_the_recording_stays_whole() {
 #[test]
 fn every_changed_byte_is_found() {
     let dir = tempfile::tempdir().unwrap();
-    let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    let recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
     for (offset, bytes) in [(0, b"first"), (5, b"after")] {
-        output(&mut recorder, offset, offset, bytes);
+        output(&recorder, offset, offset, bytes);
         recorder.flush().unwrap();
     }
     recorder.finish(at(9), &SessionOutcome::Closed).unwrap();
@@ -186,15 +233,15 @@ fn every_changed_byte_is_found() {
 #[test]
 fn bytes_delivered_twice_stand_once_and_a_gap_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
-    output(&mut recorder, 1, 0, b"0123");
-    output(&mut recorder, 2, 2, b"2345");
-    output(&mut recorder, 3, 1, b"123");
+    let recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    output(&recorder, 1, 0, b"0123");
+    output(&recorder, 2, 2, b"2345");
+    output(&recorder, 3, 1, b"123");
     recorder.flush().unwrap();
     let gap = recorder.append(at(4), Event::Output { offset: 7, bytes: b"7" }).unwrap_err();
     assert!(matches!(gap, RecorderError::Gap { expected: 6, offset: 7, .. }), "{gap}");
     recorder.note_loss(at(4), 7).unwrap();
-    output(&mut recorder, 5, 7, b"7");
+    output(&recorder, 5, 7, b"7");
     recorder.finish(at(6), &SessionOutcome::Failed("link lost".into())).unwrap();
     assert_eq!(text(dir.path(), "o"), "0123457");
     assert_eq!(text(dir.path(), "m"), "1 bytes of output are missing herelink lost");
@@ -220,8 +267,8 @@ fn one_process_writes_at_a_time() {
 #[test]
 fn a_recording_of_another_session_does_not_pass() {
     let dir = tempfile::tempdir().unwrap();
-    let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
-    output(&mut recorder, 1, 0, b"x");
+    let recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    output(&recorder, 1, 0, b"x");
     recorder.finish(at(2), &SessionOutcome::Closed).unwrap();
     let other = SessionId::from_bytes([4; 16]);
     let (from, to) = (paths(dir.path(), SESSION), paths(dir.path(), other));
@@ -245,9 +292,9 @@ fn a_full_disk_is_an_error_and_nothing_is_lost_when_there_is_room_again() {
     }
     let ballast = dir.path().join("ballast");
     std::fs::write(&ballast, vec![0; 128 * 1024]).unwrap();
-    let mut recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
+    let recorder = Recorder::create(dir.path(), SESSION, &header()).unwrap();
     let all = "line of text\r\n".repeat(12_000).into_bytes();
-    output(&mut recorder, 1, 0, &all);
+    output(&recorder, 1, 0, &all);
     let error = recorder.flush().unwrap_err();
     assert!(error.to_string().starts_with("cannot write "), "{error}");
     assert_eq!(recorder.recorded(), 0);
@@ -331,7 +378,7 @@ proptest! {
             }
             ms += 7;
             let end = all.len().min(sent + len);
-            output(&mut recorder, ms, sent as u64, &all[sent..end]);
+            output(&recorder, ms, sent as u64, &all[sent..end]);
             sent = end;
             if flush {
                 recorder.flush().unwrap();

@@ -139,10 +139,9 @@ struct Release {
 }
 
 async fn release(State(site): State<Arc<Site>>, Json(ask): Json<Release>) -> Json<Value> {
-    for id in &ask.sessions {
-        site.broker.release(*id);
-    }
-    Json(json!({ "released": ask.sessions.len() }))
+    let count = ask.sessions.len();
+    site.broker.release_all(ask.sessions).await;
+    Json(json!({ "released": count }))
 }
 
 async fn stop(State(site): State<Arc<Site>>) -> Json<Value> {

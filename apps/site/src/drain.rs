@@ -42,7 +42,7 @@ pub async fn drain(site: Arc<Site>) {
             return;
         }
         let within = |patience| told.is_none_or(|told| told.elapsed() < patience);
-        let_go_of_sessions(&site, within(SESSION_PATIENCE));
+        let_go_of_sessions(&site, within(SESSION_PATIENCE)).await;
         let_go_of_links(&site, within(PATIENCE));
         tokio::select! {
             _ = &mut announced, if told.is_none() => told = Some(Instant::now()),
@@ -74,14 +74,12 @@ fn pause_for(links: usize) -> Duration {
     even.clamp(PAUSES.0, PAUSES.1)
 }
 
-fn let_go_of_sessions(site: &Arc<Site>, patient: bool) {
-    for session in site.broker.live() {
+async fn let_go_of_sessions(site: &Arc<Site>, patient: bool) {
+    let ready = site.broker.live().into_iter().filter(|session| {
         let (agent, console) = session.legs();
-        let ready = is_ready(site, agent.as_ref()) && is_ready(site, console.as_ref());
-        if ready || !patient {
-            site.broker.release(session.ticket.session);
-        }
-    }
+        !patient || (is_ready(site, agent.as_ref()) && is_ready(site, console.as_ref()))
+    });
+    site.broker.release_all(ready.map(|session| session.ticket.session)).await;
 }
 
 /// A leg that is away is no reason to wait: it comes back where it is served.

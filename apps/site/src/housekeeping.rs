@@ -85,7 +85,7 @@ async fn end_lost_sessions(site: &Arc<Site>, fence: &Fence) -> anyhow::Result<()
     for id in &lost {
         let (dir, id) = (site.settings.recordings(), *id);
         let ended = tokio::task::spawn_blocking(move || {
-            let (mut recorder, _) = Recorder::resume(&dir, id)?;
+            let (recorder, _) = Recorder::resume(&dir, id)?;
             recorder.end(now(), &SessionOutcome::Failed(reason.to_owned()))
         });
         if let Ok(Err(error)) = ended.await {

@@ -177,9 +177,8 @@ async fn wait_for_stop(site: &Arc<Site>) {
 
 /// Lets go of every session and lets kept HTTP connections end with an answer.
 async fn finish(site: &Arc<Site>) {
-    for session in site.broker.live() {
-        site.broker.release(session.ticket.session);
-    }
+    let live = site.broker.live().into_iter().map(|session| session.ticket.session);
+    site.broker.release_all(live).await;
     for entry in site.hub.links() {
         entry.handle.close();
     }

@@ -54,7 +54,7 @@ pub fn recording(data: &[u8]) -> Outcome {
 }
 
 fn go_on(dir: &Path) {
-    let Ok((mut recorder, resumed)) = Recorder::resume(dir, SESSION) else { return };
+    let Ok((recorder, resumed)) = Recorder::resume(dir, SESSION) else { return };
     let at = Timestamp::from_secs(1_800_000_100);
     let _ = recorder.append(at, Event::Output { offset: resumed.output, bytes: b"and on\xe2" });
     let _ = recorder.append(at, Event::Input { offset: resumed.input, bytes: b"ls\n" });
@@ -75,7 +75,7 @@ pub mod seeds {
         let second = |n: u64| Timestamp::from_secs(1_800_000_000 + n);
         let header =
             Header { begun: second(0), title: Some("ada on web-1".into()), ..Header::default() };
-        let mut recorder = Recorder::create(dir.path(), SESSION, &header).expect("a new recording");
+        let recorder = Recorder::create(dir.path(), SESSION, &header).expect("a new recording");
         let output = |offset, bytes| Event::Output { offset, bytes };
         recorder.append(second(1), output(0, b"$ ")).expect("it comes next");
         recorder.flush().expect("room on the disk");

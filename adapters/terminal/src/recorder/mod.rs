@@ -5,26 +5,28 @@
 //! One process writes at a time: the recorder holds an exclusive lock on the chain file, and the next
 //! generation of the site takes it over with [`Recorder::resume`] when the one before let go or died.
 //!
-//! [`Recorder::append`] keeps bytes in memory; [`Recorder::flush`] gives them to the operating system, which
+//! [`Recorder::append`] keeps bytes in memory and never waits; [`Recorder::flush`] gives them to the operating system, which
 //! survives the death of this process; [`sync_all`] waits until the disk has it, for all recordings of a folder
 //! at once and off the echo path. Only what [`Recorder::recorded`] covers may be acknowledged.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{SessionId, SessionOutcome, Timestamp};
 use serde::Serialize;
 
-use crate::chain::{Carry, Ending, Link, Record, Step};
+use crate::chain::{Ending, Link, RECORD_LEN, Record, Step};
 use crate::process::Size;
 use behind::Told;
 use files::{Files, Missing};
-use text::TextStream;
+use pending::Pending;
 
 mod behind;
 mod files;
+mod pending;
 mod resume;
 mod sync;
 mod text;
@@ -35,6 +37,9 @@ pub use files::paths;
 pub use resume::Resumed;
 pub use sync::sync_all;
 pub use verify::{Verified, verify};
+
+/// Text from which on its room is kept for the next one.
+const ROOM_KEPT_FROM: usize = 64 * 1024;
 
 /// What the first line of a recording says; the format is asciicast v2.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,6 +114,9 @@ pub enum RecorderError {
         /// The offset that came.
         offset: u64,
     },
+    /// Its files were given back; another process may write it.
+    #[error("recording {0} was let go of; nothing can be added to it here")]
+    LetGo(SessionId),
     /// The disk or the file system refuses.
     #[error("cannot {what} {}", path.display())]
     Io {
@@ -122,31 +130,30 @@ pub enum RecorderError {
     },
 }
 
-/// Writes one recording; see the module.
+/// Writes one recording; see the module. All tasks that need it share it.
+///
+/// What is appended waits under a lock of its own, so that who appends never waits for who writes.
 #[derive(Debug)]
 pub struct Recorder {
     session: SessionId,
-    files: Files,
+    pending: Mutex<Pending>,
+    /// Held while something is written. Who needs more than one lock takes them in this order: disk, pending,
+    /// last.
+    disk: Mutex<Disk>,
     /// The last record in the chain file.
-    last: Record,
-    /// What follows it: escaped events not given to the operating system yet.
-    buffer: Vec<u8>,
-    /// Whether output that is no text is kept byte for byte; see [`Header::pipes`].
-    pipes: bool,
-    output: Track,
-    input: Track,
-    last_ms: u64,
-    cast_synced: u64,
-    told: Told,
-    telling: Arc<()>,
+    last: Mutex<Record>,
+    cast_synced: AtomicU64,
 }
 
-/// One direction of a session.
-#[derive(Debug, Clone, Copy, Default)]
-struct Track {
-    /// The offset that comes next, the buffer included.
-    next: u64,
-    text: TextStream,
+/// What is used with the files, one call after the other.
+#[derive(Debug)]
+struct Disk {
+    /// `None` when they were let go of.
+    files: Option<Files>,
+    /// Room for text, empty; nothing in a session that does not print much.
+    spare: Vec<u8>,
+    told: Told,
+    telling: Arc<()>,
 }
 
 impl Recorder {
@@ -172,154 +179,89 @@ impl Recorder {
             input_carry: crate::chain::Carry::default(),
             link: Link::first(session),
         };
-        let mut recorder = Self::standing_at(session, files, first, header.pipes);
-        recorder.buffer = header_line(header);
-        recorder.write_record(Step::Begin, 0)?;
+        let recorder = Self::standing_at(session, files, first, header.pipes);
+        recorder.pending().text = header_line(header);
+        recorder.write_record(&mut recorder.disk(), Step::Begin, 0)?;
         Ok(recorder)
     }
 
     fn standing_at(session: SessionId, files: Files, last: Record, pipes: bool) -> Self {
-        let track = |next, carry| Track { next, text: TextStream { carry } };
-        Self {
-            session,
-            files,
-            buffer: Vec::new(),
-            pipes,
-            output: track(last.output, last.output_carry),
-            input: track(last.input, last.input_carry),
-            last_ms: last.last_ms,
-            cast_synced: last.cast_synced,
+        let disk = Disk {
+            files: Some(files),
+            spare: Vec::new(),
             told: Told::nothing(last.cast_len),
             telling: Arc::default(),
-            last,
+        };
+        Self {
+            session,
+            pending: Mutex::new(Pending::behind(session, &last, pipes)),
+            disk: Mutex::new(disk),
+            cast_synced: AtomicU64::new(last.cast_synced),
+            last: Mutex::new(last),
         }
     }
 
-    /// Adds an event in memory; [`Self::flush`] writes it.
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last(&self) -> Record {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an event in memory; [`Self::flush`] writes it. Never waits for the disk.
     ///
     /// Bytes that are recorded already are skipped, so what is delivered twice stands once.
     /// Time never goes back: an earlier `at` counts as that of the event before.
-    pub fn append(&mut self, at: Timestamp, event: Event<'_>) -> Result<(), RecorderError> {
-        if matches!(self.last.step, Step::End(_)) {
-            return Err(RecorderError::Finished(self.session));
-        }
-        match event {
-            Event::Output { offset, bytes } => self.append_bytes(at, b'o', offset, bytes),
-            Event::Input { offset, bytes } => self.append_bytes(at, b'i', offset, bytes),
-            Event::Resize(size) => {
-                let text = format!("{}x{}", size.columns, size.rows);
-                self.append_text(at, b'r', &text);
-                Ok(())
-            }
-            Event::Marker(text) => {
-                self.append_text(at, b'm', text);
-                Ok(())
-            }
-        }
-    }
-
-    fn append_bytes(
-        &mut self,
-        at: Timestamp,
-        code: u8,
-        offset: u64,
-        bytes: &[u8],
-    ) -> Result<(), RecorderError> {
-        let expected = if code == b'o' { self.output.next } else { self.input.next };
-        let gap = || RecorderError::Gap { session: self.session, expected, offset };
-        let known = expected.checked_sub(offset).ok_or_else(gap)?;
-        let fresh = usize::try_from(known).ok().and_then(|known| bytes.get(known..));
-        let Some(fresh) = fresh.filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
-        // No session gets that far; a chain file that says so is not ours.
-        let next = expected.checked_add(fresh.len() as u64).ok_or_else(gap)?;
-        let exact = self.pipes && code == b'o';
-        let carried = self.output.text.carry;
-        if exact && memchr::memchr(0, fresh).is_some() {
-            self.append_binary(at, carried, fresh);
-            self.output.next = next;
-            return Ok(());
-        }
-        let start = self.begin_event(at, code);
-        let empty = self.buffer.len();
-        let track = if code == b'o' { &mut self.output } else { &mut self.input };
-        let is_text = track.text.push(fresh, &mut self.buffer);
-        track.next = next;
-        if exact && !is_text {
-            self.buffer.truncate(start);
-            self.append_binary(at, carried, fresh);
-        } else if self.buffer.len() == empty {
-            // Nothing but the beginning of a character.
-            self.buffer.truncate(start);
-        } else {
-            self.buffer.extend_from_slice(b"\"]\n");
-        }
-        Ok(())
-    }
-
-    /// Adds output that is no text, byte for byte: what was carried over from the piece before, and what came.
-    fn append_binary(&mut self, at: Timestamp, carried: Carry, bytes: &[u8]) {
-        self.output.text.carry = Carry::default();
-        self.begin_event(at, b'b');
-        if carried.as_bytes().is_empty() {
-            text::encode(bytes, &mut self.buffer);
-        } else {
-            text::encode(&[carried.as_bytes(), bytes].concat(), &mut self.buffer);
-        }
-        self.buffer.extend_from_slice(b"\"]\n");
-    }
-
-    fn append_text(&mut self, at: Timestamp, code: u8, text: &str) {
-        self.begin_event(at, code);
-        text::escape(text.as_bytes(), &mut self.buffer);
-        self.buffer.extend_from_slice(b"\"]\n");
-    }
-
-    /// Writes `[12.345, "o", "` and says where it begins.
-    fn begin_event(&mut self, at: Timestamp, code: u8) -> usize {
-        let start = self.buffer.len();
-        self.last_ms = self.last_ms.max(at.0.saturating_sub(self.last.begun.0));
-        let (seconds, millis) = (self.last_ms / 1000, self.last_ms % 1000);
-        let written = write!(self.buffer, "[{seconds}.{millis:03}, \"{}\", \"", char::from(code));
-        debug_assert!(written.is_ok(), "memory takes every write");
-        start
+    pub fn append(&self, at: Timestamp, event: Event<'_>) -> Result<(), RecorderError> {
+        self.pending().append(at, event)
     }
 
     /// Notes that bytes of the output are lost for ever, and goes on behind them.
     ///
     /// After a power cut the endpoint may have given up bytes that were acknowledged and not yet on the disk.
     /// A marker in the recording says how many.
-    pub fn note_loss(&mut self, at: Timestamp, next_output: u64) -> Result<(), RecorderError> {
-        let Some(lost) = next_output.checked_sub(self.output.next).filter(|lost| *lost > 0) else {
-            return Ok(());
-        };
-        self.append(at, Event::Marker(&format!("{lost} bytes of output are missing here")))?;
-        self.output.next = next_output;
-        Ok(())
+    pub fn note_loss(&self, at: Timestamp, next_output: u64) -> Result<(), RecorderError> {
+        self.pending().note_loss(at, next_output)
     }
 
-    /// Bytes that wait in memory for [`Self::flush`].
+    /// Bytes of text that wait in memory for [`Self::flush`].
     pub fn buffered(&self) -> usize {
-        self.buffer.len()
+        self.pending().text.len()
+    }
+
+    /// Whether everything that was appended is written.
+    pub fn is_flushed(&self) -> bool {
+        self.pending().is_covered_by(&self.last())
+    }
+
+    /// The offset in the session's output up to which it was appended.
+    pub fn appended(&self) -> u64 {
+        self.pending().next_output()
     }
 
     /// The offset in the session's output up to which it is written; what may be acknowledged.
     pub fn recorded(&self) -> u64 {
-        self.last.output
+        self.last().output
     }
 
     /// The same for the session's input.
     pub fn recorded_input(&self) -> u64 {
-        self.last.input
+        self.last().input
     }
 
     /// The last hash of the chain: kept elsewhere, it proves the recording up to here.
     pub fn link(&self) -> Link {
-        self.last.link
+        self.last().link
     }
 
     /// Length of the recording in bytes, as written.
     pub fn len(&self) -> u64 {
-        self.last.cast_len
+        self.last().cast_len
     }
 
     /// Whether nothing is written, which is never so: a recording begins with its header.
@@ -327,115 +269,120 @@ impl Recorder {
         self.len() == 0
     }
 
-    /// Gives what was appended to the operating system: first the recording, then its chain record.
+    /// Gives what was appended to the operating system: first the recording, then its chain record. Waits for
+    /// whoever writes it already, and for a disk that does not take it: call it on a thread that may wait.
     ///
     /// After an error (a full disk, say) nothing of it is recorded and all of it is kept: call it again.
-    pub fn flush(&mut self) -> Result<(), RecorderError> {
-        if self.is_flushed() {
+    pub fn flush(&self) -> Result<(), RecorderError> {
+        let mut disk = self.disk();
+        let last = self.last();
+        if self.pending().is_covered_by(&last) {
             return Ok(());
         }
-        self.write_record(Step::Data, self.last.number + 1)
+        self.write_record(&mut disk, Step::Data, last.number + 1)
     }
 
-    fn is_flushed(&self) -> bool {
-        self.buffer.is_empty()
-            && self.output.next == self.last.output
-            && self.input.next == self.last.input
-    }
-
-    fn write_record(&mut self, step: Step, number: u64) -> Result<(), RecorderError> {
-        let mut record = Record {
-            step,
-            number,
-            output: self.output.next,
-            input: self.input.next,
-            cast_len: self.last.cast_len + self.buffer.len() as u64,
-            cast_synced: self.cast_synced,
-            begun: self.last.begun,
-            last_ms: self.last_ms,
-            output_carry: self.output.text.carry,
-            input_carry: self.input.text.carry,
-            link: self.last.link,
+    fn write_record(&self, disk: &mut Disk, step: Step, number: u64) -> Result<(), RecorderError> {
+        let Some(files) = &mut disk.files else { return Err(RecorderError::LetGo(self.session)) };
+        let last = self.last();
+        let (text, mut record) = {
+            let mut pending = self.pending();
+            let text = std::mem::replace(&mut pending.text, std::mem::take(&mut disk.spare));
+            (text, pending.fill(last))
         };
-        record.link = record.link_after(self.last.link, &self.buffer);
-        let chain_len = number * crate::chain::RECORD_LEN as u64;
-        if let Err(error) = self.files.write(&self.buffer, &record) {
+        record.step = step;
+        record.number = number;
+        record.cast_len = last.cast_len + text.len() as u64;
+        record.cast_synced = self.cast_synced.load(Ordering::Acquire);
+        record.link = record.link_after(last.link, &text);
+        if let Err(error) = files.write(&text, &record) {
             // What a full disk cut is taken back, so that the next try begins at the same place.
-            let _ = self.files.truncate(self.last.cast_len, chain_len);
+            let _ = files.truncate(last.cast_len, number * RECORD_LEN as u64);
+            self.pending().put_back(text);
             return Err(error);
         }
-        self.last = record;
-        self.buffer.clear();
-        // A burst must not hold its memory for the rest of a quiet session.
-        self.buffer.shrink_to(64 * 1024);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = record;
+        self.keep_room(disk, text);
         Ok(())
     }
 
+    /// Keeps the room of a text that was written for the next one, while much comes. A burst must not hold
+    /// its memory for the rest of a quiet session.
+    fn keep_room(&self, disk: &mut Disk, mut text: Vec<u8>) {
+        if text.len() >= ROOM_KEPT_FROM {
+            text.clear();
+            disk.spare = text;
+            return;
+        }
+        let mut pending = self.pending();
+        if pending.text.is_empty() {
+            pending.text = Vec::new();
+        }
+    }
+
     /// Waits until what was flushed is on the disk.
-    pub fn sync(&mut self) -> Result<(), RecorderError> {
-        let synced = self.last.cast_len;
-        self.files.sync()?;
-        self.cast_synced = synced;
+    pub fn sync(&self) -> Result<(), RecorderError> {
+        let disk = self.disk();
+        let Some(files) = &disk.files else { return Err(RecorderError::LetGo(self.session)) };
+        files.sync()?;
+        self.synced_up_to(self.len());
         Ok(())
     }
 
     /// What the system need not keep in memory any more, when that is much and the last time is done; tell
     /// it on another thread.
-    pub fn behind(&mut self) -> Option<Behind> {
-        if Arc::strong_count(&self.telling) > 1 {
+    pub fn behind(&self) -> Option<Behind> {
+        let mut disk = self.disk();
+        if Arc::strong_count(&disk.telling) > 1 {
             return None;
         }
-        let part = self.told.next(self.last.cast_len)?;
+        let part = disk.told.next(self.len())?;
         // Without a descriptor to spare it stays in memory.
-        Some(Behind {
-            cast: self.files.cast.try_clone().ok()?,
-            part,
-            _under_way: self.telling.clone(),
-        })
+        let cast = disk.files.as_ref()?.cast.try_clone().ok()?;
+        Some(Behind { cast, part, _under_way: disk.telling.clone() })
     }
 
     /// Whether something was flushed that is not known to be on the disk.
     pub fn is_unsynced(&self) -> bool {
-        self.cast_synced < self.last.cast_len
+        self.cast_synced.load(Ordering::Acquire) < self.len()
     }
 
     /// Notes that the recording is on the disk up to that length, after [`sync_all`].
-    pub fn synced_up_to(&mut self, cast_len: u64) {
-        self.cast_synced = self.cast_synced.max(cast_len.min(self.last.cast_len));
+    pub fn synced_up_to(&self, cast_len: u64) {
+        self.cast_synced.fetch_max(cast_len.min(self.len()), Ordering::AcqRel);
+    }
+
+    /// Gives the files back, whoever else still holds this recorder: another process can go on with the
+    /// recording. What was not flushed stays with the endpoint, which was not told to forget it.
+    pub fn let_go(&self) {
+        self.disk().files = None;
     }
 
     /// Ends the recording, syncs it and says its last hash.
-    pub fn finish(
-        mut self,
-        at: Timestamp,
-        outcome: &SessionOutcome,
-    ) -> Result<Link, RecorderError> {
+    pub fn finish(self, at: Timestamp, outcome: &SessionOutcome) -> Result<Link, RecorderError> {
         self.end(at, outcome)?;
-        Ok(self.last.link)
+        Ok(self.link())
     }
 
     /// As [`Self::finish`], for a caller that wants to try again after an error.
-    pub fn end(&mut self, at: Timestamp, outcome: &SessionOutcome) -> Result<(), RecorderError> {
-        if matches!(self.last.step, Step::End(_)) {
-            return self.sync();
-        }
-        let carried = self.output.text.carry;
-        if self.pipes && !carried.as_bytes().is_empty() {
-            self.append_binary(at, carried, &[]);
-        }
-        for code in [b'o', b'i'] {
-            let track = if code == b'o' { self.output } else { self.input };
-            if !track.text.carry.as_bytes().is_empty() {
-                self.begin_event(at, code);
-                let track = if code == b'o' { &mut self.output } else { &mut self.input };
-                track.text.finish(&mut self.buffer);
-                self.buffer.extend_from_slice(b"\"]\n");
+    pub fn end(&self, at: Timestamp, outcome: &SessionOutcome) -> Result<(), RecorderError> {
+        let mut disk = self.disk();
+        if !matches!(self.last().step, Step::End(_)) {
+            {
+                let mut pending = self.pending();
+                pending.finish_characters(at);
+                if let SessionOutcome::Failed(reason) = outcome {
+                    pending.append(at, Event::Marker(reason))?;
+                }
+                // From here on nothing comes behind the end.
+                pending.ended = true;
             }
+            let number = self.last().number + 1;
+            let written = self.write_record(&mut disk, Step::End(Ending::from(outcome)), number);
+            self.pending().ended = written.is_ok();
+            written?;
         }
-        if let SessionOutcome::Failed(reason) = outcome {
-            self.append(at, Event::Marker(reason))?;
-        }
-        self.write_record(Step::End(Ending::from(outcome)), self.last.number + 1)?;
+        drop(disk);
         self.sync()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use link::{LinkHandle, Reader, Writer};
 use model::{AgentId, OperatorId, PublicKey, SessionId, SessionOutcome};
 use session::{Exit, Refused, RefusedCode, Resume, SigningKey, Ticket};
@@ -13,6 +14,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::legs::{run_agent_leg, run_console_leg};
 use super::rows;
+use super::scribe::Scribe;
 use super::session::{Leg, Session};
 use crate::clock::now;
 use crate::hub::Hub;
@@ -21,6 +23,9 @@ use crate::notes::Notes;
 
 /// How long an older generation may take to let go of a session.
 const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Sessions that are given up at the same time, at most: each needs a thread that may wait.
+const RELEASED_AT_ONCE: usize = 16;
 
 /// Opens sessions, takes them over, and knows those that this generation relays.
 pub struct Broker {
@@ -43,6 +48,8 @@ pub struct Broker {
     pub committed: AtomicBool,
     /// The longest that an end of a session which came back to this generation was away, in milliseconds.
     pub stall_ms_max: AtomicU64,
+    /// Writes the recordings.
+    pub(super) scribe: Scribe,
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
     taking: Mutex<HashMap<SessionId, Arc<AsyncMutex<()>>>>,
 }
@@ -87,6 +94,7 @@ impl Broker {
             closed,
             committed,
             stall_ms_max,
+            scribe: Scribe::default(),
             sessions,
             taking,
         })
@@ -193,7 +201,7 @@ impl Broker {
                 return Err(Refused::new(RefusedCode::Moved, text));
             }
             if let Some(recorder) = self.try_recording(id).await? {
-                let session = Session::new(ticket, recorder, now());
+                let session = Session::new(ticket, recorder, self.scribe.clone(), now());
                 self.sessions().insert(id, session.clone());
                 tracing::info!(session = %id, "Session taken over");
                 return Ok(session);
@@ -227,10 +235,10 @@ impl Broker {
     }
 
     /// Gives a session up so that another generation can have it; its ends are told where to go.
-    pub fn release(self: &Arc<Self>, id: SessionId) {
+    pub async fn release(self: &Arc<Self>, id: SessionId) {
         let session = self.sessions().remove(&id);
         let Some(session) = session else { return };
-        let (agent, console) = session.release();
+        let (agent, console) = session.release().await;
         for leg in [agent, console].into_iter().flatten() {
             // A leg that is gone comes back by itself.
             tokio::spawn(async move {
@@ -240,10 +248,18 @@ impl Broker {
         }
     }
 
-    /// Finishes recording and row of a session, once.
-    pub(super) async fn finish(self: &Arc<Self>, session: &Arc<Session>, exit: &Exit) {
-        let Some(recorder) = session.take_recorder() else { return };
+    /// As [`Self::release`], for many; a disk that is slow makes them wait together, not one after the other.
+    pub async fn release_all(self: &Arc<Self>, ids: impl IntoIterator<Item = SessionId>) {
+        futures_util::stream::iter(ids)
+            .for_each_concurrent(RELEASED_AT_ONCE, |id| self.release(id))
+            .await;
+    }
+
+    /// Finishes recording and row of a session; answers whether this call did it.
+    pub(super) async fn finish(self: &Arc<Self>, session: &Arc<Session>, exit: &Exit) -> bool {
+        let Some(recorder) = session.take_recorder() else { return false };
         rows::ended(self, session, recorder, outcome(exit)).await;
+        true
     }
 
     /// Forgets a session that is over.

@@ -18,9 +18,6 @@ use crate::clock::now;
 /// a keystroke: bytes go to the console before they are recorded.
 const SETTLE_AFTER: Duration = Duration::from_millis(100);
 
-/// How soon writing is tried again when the disk did not take it.
-const SETTLE_AGAIN: Duration = Duration::from_millis(200);
-
 /// Moves what comes from the agent until its leg ends.
 pub async fn run_agent_leg(
     broker: Arc<Broker>,
@@ -30,22 +27,27 @@ pub async fn run_agent_leg(
 ) {
     // One of each for all frames: setting them up for every frame costs a keystroke more than its text does.
     let (settle, mut settle_due) = (tokio::time::sleep(SETTLE_AFTER), false);
-    let stopped = leg.stop.cancelled();
-    tokio::pin!(settle, stopped);
+    let (stopped, written) = (leg.stop.cancelled(), session.written.notified());
+    tokio::pin!(settle, stopped, written);
     loop {
         let received = tokio::select! {
             biased;
             () = &mut stopped => return,
             received = reader.next() => received,
+            () = &mut written => {
+                written.set(session.written.notified());
+                if ack(&leg, session.ack()).await.is_err() {
+                    break;
+                }
+                continue;
+            }
             () = &mut settle, if settle_due => {
-                if let Some(ack) = session.settle()
-                    && leg.writer.ack(ack).await.is_err()
-                {
+                if ack(&leg, session.settle()).await.is_err() {
                     break;
                 }
                 // A disk that is full now may not be later; no frame comes to say so.
                 settle_due = session.is_unsettled();
-                settle.as_mut().reset(Instant::now() + SETTLE_AGAIN);
+                settle.as_mut().reset(Instant::now() + SETTLE_AFTER);
                 try_finish(&broker, &session).await;
                 continue;
             }
@@ -61,6 +63,13 @@ pub async fn run_agent_leg(
     }
     session.detach_agent(&leg, now());
     broker.leg_lost(&session, store::Leg::Agent);
+}
+
+async fn ack(leg: &Leg, ack: Option<u64>) -> Result<(), LinkError> {
+    match ack {
+        Some(ack) => leg.writer.ack(ack).await,
+        None => Ok(()),
+    }
 }
 
 async fn from_agent(
@@ -79,15 +88,16 @@ async fn from_agent(
             // Recording is not on the way of a keystroke. A console that does not take its bytes
             // does not keep them out of the recording either.
             let shown = showing.as_mut().now_or_never();
-            let ack = session.record(at, offset, &bytes).map_err(|error| {
+            let recorded = session.record(at, offset, &bytes).map_err(|error| {
                 tracing::error!(session = %session.ticket.session, %error, "Recording failed");
                 LinkError::Closed
             })?;
             if shown.is_none() {
                 showing.await;
             }
-            if let Some(ack) = ack {
-                leg.writer.ack(ack).await?;
+            ack(leg, recorded.ack).await?;
+            if recorded.must_wait {
+                wait_for_disk(session, leg).await;
             }
         }
         Frame::Ack(offset) => {
@@ -109,6 +119,23 @@ async fn from_agent(
         Frame::Message(_) | Frame::Skipped(_) => {}
     }
     Ok(())
+}
+
+/// Waits until the disk has taken so much that more may come, or the leg is stopped.
+async fn wait_for_disk(session: &Arc<Session>, leg: &Leg) {
+    let written = async {
+        loop {
+            session.written_out().await;
+            if !session.must_wait() {
+                return;
+            }
+            tokio::time::sleep(SETTLE_AFTER).await;
+        }
+    };
+    tokio::select! {
+        () = leg.stop.cancelled() => {}
+        () = written => {}
+    }
 }
 
 /// Output goes to the console that is there, if it has not had it.
@@ -194,8 +221,14 @@ async fn to_agent(session: &Arc<Session>, raw: &[u8]) {
 
 /// Ends the session when the operator has everything and the recording too.
 async fn try_finish(broker: &Arc<Broker>, session: &Arc<Session>) {
-    let Some(exit) = session.finished_exit() else { return };
-    broker.finish(session, &exit).await;
+    let Some(exit) = session.exit_that_is_seen() else { return };
+    if !session.has_recorded(exit.offset) {
+        session.written_out().await;
+    }
+    // Whoever takes the session over before must find the recording open.
+    if !session.has_recorded(exit.offset) || !broker.finish(session, &exit).await {
+        return;
+    }
     broker.forget(session);
     let (agent, console) = session.legs();
     if let Some(agent) = agent {

@@ -9,6 +9,7 @@ mod legs;
 mod opening;
 mod reaper;
 mod rows;
+mod scribe;
 mod session;
 
 pub use broker::{AgentLink, Broker, Caller};

@@ -120,7 +120,8 @@ impl Broker {
             return;
         }
         if let Ok(Some(recorder)) = self.try_recording(id).await {
-            rows::refused(self, id, recorder, SessionOutcome::Failed(refused.text.clone())).await;
+            rows::refused(self, id, recorder.into(), SessionOutcome::Failed(refused.text.clone()))
+                .await;
         }
     }
 
@@ -139,11 +140,11 @@ impl Broker {
             Err(refused) if is_asked_again(opening.ask, &refused) => return Err(refused),
             Err(refused) => {
                 let failed = SessionOutcome::Failed(refused.text.clone());
-                rows::never_started(self, &opening.ticket, row, recorder, &failed).await;
+                rows::never_started(self, &opening.ticket, row, recorder.into(), &failed).await;
                 return Err(refused);
             }
         };
-        let session = Session::new(opening.ticket.clone(), recorder, now());
+        let session = Session::new(opening.ticket.clone(), recorder, self.scribe.clone(), now());
         self.sessions().insert(session.ticket.session, session.clone());
         attach_started(&session, &started);
         self.give_to_console(&opening, &session, None, reader, writer).await;
@@ -238,7 +239,7 @@ impl Broker {
                 self.run_started(session, started);
             }
             Err(refused) if is_asked_again(opening.ask, &refused) => {
-                self.release(session.ticket.session);
+                self.release(session.ticket.session).await;
                 return Err(refused);
             }
             Err(refused) => {

@@ -68,7 +68,7 @@ pub(super) async fn never_started(
     broker: &Arc<Broker>,
     ticket: &Ticket,
     row: Row,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
     outcome: &SessionOutcome,
 ) {
     if let Err(error) = flatten(row.await) {
@@ -81,7 +81,7 @@ pub(super) async fn never_started(
 pub(super) async fn refused(
     broker: &Arc<Broker>,
     id: model::SessionId,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
     outcome: SessionOutcome,
 ) {
     close(broker, id, recorder, SessionEnd { outcome, bytes_out: 0, bytes_in: 0 }).await;
@@ -91,7 +91,7 @@ pub(super) async fn refused(
 pub(super) async fn ended(
     broker: &Arc<Broker>,
     session: &Arc<Session>,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
     outcome: SessionOutcome,
 ) {
     let end = SessionEnd { outcome, bytes_out: session.bytes_out(), bytes_in: session.bytes_in() };
@@ -102,12 +102,14 @@ pub(super) async fn ended(
 async fn close(
     broker: &Arc<Broker>,
     id: model::SessionId,
-    mut recorder: Recorder,
+    recorder: Arc<Recorder>,
     end: SessionEnd,
 ) {
     let outcome = end.outcome.clone();
     let finished = tokio::task::spawn_blocking(move || {
-        recorder.end(now(), &outcome).map(|()| (recorder.len(), recorder.link()))
+        let ended = recorder.end(now(), &outcome).map(|()| (recorder.len(), recorder.link()));
+        recorder.let_go();
+        ended
     });
     match finished.await {
         Ok(Ok((len, link))) => {

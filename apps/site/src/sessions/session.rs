@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -6,13 +6,20 @@ use link::Writer;
 use model::Timestamp;
 use session::{Close, Exit, Inbox, Message, Resume, SendFrom, Ticket};
 use terminal::{Event, Recorder, RecorderError, Size};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use super::scribe::Scribe;
 
 /// Bytes of output after which the agent hears how far it may forget, at the latest.
 const ACK_EVERY: u64 = 256 * 1024;
 
-/// Recorded bytes that wait in memory at most before they are written.
+/// Recorded bytes that wait in memory before they are written, at the earliest; sooner only by time.
 const RECORD_EVERY: usize = 128 * 1024;
+
+/// Text of a recording that waits in memory at most while the disk does not take it. An agent that keeps to
+/// the rules stops before: it holds what is not acknowledged, and acknowledged is what is written.
+const WAITING_MAX: usize = 16 * 1024 * 1024;
 
 /// One session as this generation sees it.
 ///
@@ -22,7 +29,21 @@ const RECORD_EVERY: usize = 128 * 1024;
 pub struct Session {
     /// What was allowed.
     pub ticket: Ticket,
+    /// Told each time after the recording was written, or could not be.
+    pub(super) written: Notify,
+    scribe: Scribe,
+    /// The scribe knows that there is something to write.
+    asked: AtomicBool,
     state: Mutex<State>,
+}
+
+/// What follows from output that was recorded.
+#[derive(Default)]
+pub(super) struct Recorded {
+    /// What the agent may forget, when that is much.
+    pub ack: Option<u64>,
+    /// So much waits for the disk that no more may come.
+    pub must_wait: bool,
 }
 
 /// One end's way into this session.
@@ -47,7 +68,9 @@ impl Leg {
 }
 
 struct State {
-    recorder: Option<Recorder>,
+    recorder: Option<Arc<Recorder>>,
+    /// The recording could not be written the last time.
+    failing: bool,
     agent: Option<Leg>,
     console: Option<Leg>,
     /// The next output byte that the console's leg expects.
@@ -58,8 +81,8 @@ struct State {
     acked: u64,
     /// Every input byte before it has reached the remote process.
     input_done: u64,
-    /// Output not flushed to the recording yet.
-    unflushed: usize,
+    /// Output since the scribe was asked.
+    unwritten: usize,
     exit: Option<Exit>,
     /// The operator has everything and has said so.
     console_done: bool,
@@ -74,19 +97,23 @@ struct State {
 
 impl Session {
     /// A session with its recording open.
-    pub fn new(ticket: Ticket, recorder: Recorder, now: Timestamp) -> Arc<Self> {
+    pub fn new(ticket: Ticket, recorder: Recorder, scribe: Scribe, now: Timestamp) -> Arc<Self> {
         let recorded = recorder.recorded();
         Arc::new(Self {
             ticket,
+            written: Notify::new(),
+            scribe,
+            asked: AtomicBool::new(false),
             state: Mutex::new(State {
-                recorder: Some(recorder),
+                recorder: Some(Arc::new(recorder)),
+                failing: false,
                 agent: None,
                 console: None,
                 forwarded: Inbox::at(0),
                 seen: 0,
                 acked: 0,
                 input_done: 0,
-                unflushed: 0,
+                unwritten: 0,
                 exit: None,
                 console_done: false,
                 close_asked: false,
@@ -155,13 +182,14 @@ impl Session {
     }
 
     /// Takes a leg away that broke; another one may have replaced it already.
-    pub(super) fn detach_agent(&self, leg: &Leg, now: Timestamp) {
+    pub(super) fn detach_agent(self: &Arc<Self>, leg: &Leg, now: Timestamp) {
         let mut state = self.state();
         if state.agent.as_ref().is_some_and(|own| own.serial == leg.serial) {
             state.agent = None;
             state.agent_gone_at = Some(now);
         }
-        state.flush();
+        drop(state);
+        self.ask_to_write();
     }
 
     /// Takes a leg away that broke; another one may have replaced it already.
@@ -181,39 +209,85 @@ impl Session {
         matches!(state.forwarded.take(offset, bytes.clone()), Ok(Some(_))).then_some(console)
     }
 
-    /// Records output; answers what the agent may forget when that is much.
+    /// Records output in memory, and has it written when that is much.
     pub(super) fn record(
-        &self,
+        self: &Arc<Self>,
         at: Timestamp,
         offset: u64,
         bytes: &Bytes,
-    ) -> Result<Option<u64>, RecorderError> {
+    ) -> Result<Recorded, RecorderError> {
         let mut state = self.state();
-        let state = &mut *state;
-        if let Some(recorder) = &mut state.recorder
-            && offset <= state.bytes_out
-        {
-            recorder.append(at, Event::Output { offset, bytes })?;
-            state.bytes_out = state.bytes_out.max(offset + bytes.len() as u64);
-            state.unflushed += bytes.len();
+        let mut recorded = Recorded::default();
+        let Some(recorder) = state.recorder.clone().filter(|_| offset <= state.bytes_out) else {
+            recorded.ack = state.due_ack(ACK_EVERY);
+            return Ok(recorded);
+        };
+        recorder.append(at, Event::Output { offset, bytes })?;
+        state.bytes_out = state.bytes_out.max(offset + bytes.len() as u64);
+        state.unwritten += bytes.len();
+        recorded.ack = state.due_ack(ACK_EVERY);
+        if state.unwritten >= RECORD_EVERY {
+            state.unwritten = 0;
+            drop(state);
+            self.ask_to_write();
+            recorded.must_wait = recorder.buffered() > WAITING_MAX;
         }
-        if state.unflushed >= RECORD_EVERY {
-            state.flush();
-        }
-        Ok(state.due_ack(ACK_EVERY))
+        Ok(recorded)
     }
 
-    /// Writes what waits, and says what the agent may forget.
-    pub(super) fn settle(&self) -> Option<u64> {
-        let mut state = self.state();
-        state.flush();
-        state.due_ack(1)
+    /// Whether so much waits for the disk that no more may come.
+    pub(super) fn must_wait(&self) -> bool {
+        self.state().recorder.as_ref().is_some_and(|recorder| recorder.buffered() > WAITING_MAX)
+    }
+
+    /// Has what waits written, and says what the agent may forget already.
+    pub(super) fn settle(self: &Arc<Self>) -> Option<u64> {
+        let is_flushed = {
+            let state = self.state();
+            state.recorder.as_ref().is_none_or(|recorder| recorder.is_flushed())
+        };
+        if !is_flushed {
+            self.ask_to_write();
+        }
+        self.ack()
+    }
+
+    /// What the agent may forget, if that is more than it knows.
+    pub(super) fn ack(&self) -> Option<u64> {
+        self.state().due_ack(1)
     }
 
     /// Whether recorded bytes wait in memory, or an acknowledgement is due.
     pub(super) fn is_unsettled(&self) -> bool {
         let state = self.state();
-        state.unflushed > 0 || state.can_forget() > state.acked
+        state.can_forget() > state.acked
+            || state.recorder.as_ref().is_some_and(|recorder| !recorder.is_flushed())
+    }
+
+    fn ask_to_write(self: &Arc<Self>) {
+        if !self.asked.swap(true, Ordering::AcqRel) {
+            self.scribe.ask(self.clone());
+        }
+    }
+
+    /// Writes what waits, on a thread that may wait.
+    pub(super) fn write(&self) {
+        // What comes from here on asks again.
+        self.asked.store(false, Ordering::Release);
+        let Some(recorder) = self.state().recorder.clone() else { return };
+        let written = recorder.flush();
+        if let Some(behind) = recorder.behind() {
+            tokio::task::spawn_blocking(|| behind.let_go());
+        }
+        self.state().note_written(written);
+        self.written.notify_one();
+    }
+
+    /// Waits until what was recorded so far is written, or could not be.
+    pub(super) async fn written_out(self: &Arc<Self>) {
+        let session = self.clone();
+        // One that panicked has written nothing, which is found by what is recorded.
+        let _ = tokio::task::spawn_blocking(move || session.write()).await;
     }
 
     /// Notes what the operator has seen; answers what the agent may forget when that is much.
@@ -240,12 +314,9 @@ impl Session {
 
     /// Records a change of the terminal's size.
     pub(super) fn resized(&self, at: Timestamp, columns: u16, rows: u16) {
-        let mut state = self.state();
-        let state = &mut *state;
-        if let Some(recorder) = &mut state.recorder {
+        if let Some(recorder) = &self.state().recorder {
             // A size that is not recorded harms nobody.
             let _ = recorder.append(at, Event::Resize(Size { columns, rows }));
-            state.unflushed += 1;
         }
     }
 
@@ -267,16 +338,17 @@ impl Session {
         state.agent.clone()
     }
 
-    /// The exit, once the operator has everything and all output is in the recording. Before that,
-    /// whoever takes the session over must find the recording open.
-    pub(super) fn finished_exit(&self) -> Option<Exit> {
-        let mut state = self.state();
+    /// The exit, once the operator has everything.
+    pub(super) fn exit_that_is_seen(&self) -> Option<Exit> {
+        let state = self.state();
         // Who asked for the end and left does not come back for it.
         let left = state.close_asked && state.console.is_none();
-        let exit = state.exit.clone().filter(|_| state.console_done || left)?;
-        state.flush();
-        let recorded = state.recorder.as_ref().map_or(u64::MAX, Recorder::recorded);
-        (recorded >= exit.offset).then_some(exit)
+        state.exit.clone().filter(|_| state.console_done || left)
+    }
+
+    /// Whether all output before this offset is in the recording.
+    pub(super) fn has_recorded(&self, offset: u64) -> bool {
+        self.state().recorder.as_ref().is_none_or(|recorder| recorder.recorded() >= offset)
     }
 
     /// How the remote process ended, if it did.
@@ -285,34 +357,44 @@ impl Session {
     }
 
     /// Takes the recorder once, to finish the recording; `None` when it was done before.
-    pub(super) fn take_recorder(&self) -> Option<Recorder> {
-        let mut state = self.state();
-        state.flush();
-        state.recorder.take()
+    pub(super) fn take_recorder(&self) -> Option<Arc<Recorder>> {
+        self.state().recorder.take()
     }
 
-    /// Gives the session up: the recording is on disk and unlocked when this returns, and both
-    /// legs' tasks stop. Answers the legs, to be told.
-    pub fn release(&self) -> (Option<Leg>, Option<Leg>) {
-        let mut state = self.state();
-        state.flush();
-        state.recorder = None;
-        let (agent, console) = (state.agent.take(), state.console.take());
-        for leg in [&agent, &console].into_iter().flatten() {
+    /// Gives the session up: both legs' tasks stop, and the recording is written and unlocked when this is
+    /// over. Answers the legs, to be told.
+    pub async fn release(&self) -> (Option<Leg>, Option<Leg>) {
+        let (recorder, legs) = {
+            let mut state = self.state();
+            (state.recorder.take(), (state.agent.take(), state.console.take()))
+        };
+        for leg in [&legs.0, &legs.1].into_iter().flatten() {
             leg.stop.cancel();
         }
-        (agent, console)
+        if let Some(recorder) = recorder {
+            let let_go = tokio::task::spawn_blocking(move || {
+                let written = recorder.flush();
+                recorder.let_go();
+                written
+            });
+            if let Ok(Err(error)) = let_go.await {
+                // The agent was not told to forget what is not written.
+                let session = self.ticket.session;
+                tracing::error!(%session, %error, "Recording cannot be written before it is given up");
+            }
+        }
+        legs
     }
 
     /// How long the recording is, when not all of it is known to be on the disk.
     pub(super) fn unsynced(&self) -> Option<u64> {
-        let state = self.state();
-        state.recorder.as_ref().filter(|recorder| recorder.is_unsynced()).map(Recorder::len)
+        let recorder = self.state().recorder.clone()?;
+        recorder.is_unsynced().then(|| recorder.len())
     }
 
     /// Notes that the recording is on the disk up to that length.
     pub(super) fn synced_up_to(&self, len: u64) {
-        if let Some(recorder) = &mut self.state().recorder {
+        if let Some(recorder) = &self.state().recorder {
             recorder.synced_up_to(len);
         }
     }
@@ -338,15 +420,15 @@ impl State {
     /// What each end must hear: what arrived, and where to send from. The agent hears it without
     /// a console too, so that recording goes on.
     fn frames_for_both(&mut self) -> Vec<(Leg, Bytes)> {
-        self.flush();
         let message = |message: Message| session::encode_message(&message);
         let ack = |offset| Bytes::copy_from_slice(&session::encode_ack(offset));
-        let recorded = self.recorder.as_ref().map_or(u64::MAX, Recorder::recorded);
+        // What waits in memory is not sent again: it is acknowledged only when it is written.
+        let appended = self.recorder.as_ref().map_or(u64::MAX, |recorder| recorder.appended());
         let wanted = self.console.as_ref().map_or(u64::MAX, |_| self.forwarded.received());
         let mut frames = Vec::new();
         if let Some(agent) = self.agent.clone() {
             self.acked = self.acked.max(self.can_forget());
-            let from = SendFrom { offset: recorded.min(wanted).max(self.acked) };
+            let from = SendFrom { offset: appended.min(wanted).max(self.acked) };
             frames.push((agent.clone(), ack(self.acked)));
             frames.push((agent.clone(), message(from.into())));
             if self.close_asked {
@@ -363,24 +445,24 @@ impl State {
         frames
     }
 
-    fn flush(&mut self) {
-        if self.unflushed > 0
-            && let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.flush()
-        {
-            // Nothing is acknowledged that is not written, so nothing is lost; the disk must be freed.
-            tracing::error!(%error, "Recording cannot be written; the session waits");
-            return;
-        }
-        self.unflushed = 0;
-        if let Some(behind) = self.recorder.as_mut().and_then(Recorder::behind) {
-            tokio::task::spawn_blocking(|| behind.let_go());
+    /// Says in the log when the disk begins not to take the recording, and when it does again.
+    fn note_written(&mut self, written: Result<(), RecorderError>) {
+        match written {
+            Ok(()) if std::mem::take(&mut self.failing) => {
+                tracing::info!("Recording is written again; the session goes on");
+            }
+            Err(error) if !std::mem::replace(&mut self.failing, true) => {
+                // Nothing is acknowledged that is not written, so nothing is lost; the disk must be freed.
+                let error = anyhow::Error::from(error);
+                tracing::error!(error = %format!("{error:#}"), "Recording cannot be written; the session waits");
+            }
+            _ => {}
         }
     }
 
     /// What the agent may forget: recorded and seen.
     fn can_forget(&self) -> u64 {
-        let recorded = self.recorder.as_ref().map_or(self.acked, Recorder::recorded);
+        let recorded = self.recorder.as_ref().map_or(self.acked, |recorder| recorder.recorded());
         recorded.min(self.seen)
     }
 
@@ -396,12 +478,11 @@ impl State {
     /// The agent has forgotten bytes that the recording lacks: the disk of a former process lost
     /// them. The recording says so, and goes on.
     fn close_gap(&mut self, at: Timestamp, base: u64) {
-        if let Some(recorder) = &mut self.recorder
-            && recorder.recorded() < base
+        if let Some(recorder) = &self.recorder
+            && recorder.appended() < base
         {
-            let (from, to) = (recorder.recorded(), base);
+            let (from, to) = (recorder.appended(), base);
             tracing::error!(from, to, "Bytes are missing in the recording; the disk lost them");
-            self.unflushed += 1;
             if let Err(error) = recorder.note_loss(at, base) {
                 tracing::error!(%error, "The gap cannot be noted in the recording");
             }
