@@ -341,6 +341,12 @@ impl Wire {
     }
 
     fn end(&mut self) {
+        if self.gathered > 0
+            && let Some(tls) = &mut self.tls
+        {
+            // The last word of a program that ends: offered once, as what does not wait is.
+            let _ = Pin::new(tls).poll_flush(&mut Context::from_waker(Waker::noop()));
+        }
         self.tls = None;
         for slot in self.mux.end() {
             slot.room(true);

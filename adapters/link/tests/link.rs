@@ -103,6 +103,25 @@ async fn both_ends_open_streams_and_frames_arrive_whole() {
     assert_eq!(from_site.message().await.expect("read"), Message::Ping(Ping { number: 2 }));
 }
 
+#[test]
+fn the_last_word_of_a_program_that_ends_goes_out() {
+    let site_runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let site_runtime = site_runtime.expect("a runtime");
+    let (address, mut links) = site_runtime.block_on(site());
+    let client_runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    client_runtime.expect("a runtime").block_on(async {
+        let client = dialer(address, vec![]).dial().await.expect("dialled");
+        let (_reader, writer) = client.link.handle().open().expect("opened").split();
+        writer.message(Ping { number: 5 }).await.expect("sent");
+        // No task has had a turn since, and none will.
+    });
+    site_runtime.block_on(async {
+        let mut site = links.recv().await.expect("accepted");
+        let (mut reader, _keep) = site.accept().await.expect("seen").split();
+        assert_eq!(reader.message().await.expect("read"), Message::Ping(Ping { number: 5 }));
+    });
+}
+
 #[tokio::test]
 async fn a_full_window_makes_the_sender_wait_and_other_streams_go_on() {
     let (address, mut links) = site().await;

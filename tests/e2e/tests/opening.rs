@@ -4,88 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use link::{ClientKind, Dialed, Dialer, Reader, Writer};
+use link::{Reader, Writer};
 use model::SessionId;
-use session::{Channel, ChosenId, Finished, Frame, Message, OpenSession, RefusedCode};
+use session::{ChosenId, Frame, Message, OpenSession, RefusedCode};
+use sluis_e2e::by_hand::{Stage, ask, send, to_its_end};
 use sluis_e2e::live::check_recordings_in;
-use sluis_e2e::rig::{Profile, Rig};
-
-struct Stage {
-    rig: Rig,
-    package: std::path::PathBuf,
-    generation: u64,
-    ada: Profile,
-}
+use sluis_e2e::rig::Rig;
 
 fn stage() -> Stage {
-    let mut rig = Rig::new().expect("a rig");
-    let package = rig.package("1.0.0", 1, 1).expect("a package");
-    rig.migrate(&package).expect("a database");
-    let generation = rig.start(&package).expect("a generation");
-    rig.control(generation, "POST", "activate").expect("it accepts");
-    let ada = rig.operator("ada").expect("an operator");
-    let token = rig.enrolment_token().expect("a token");
-    rig.agent("web-1", &token).expect("an agent");
-    rig.wait_agents(generation, 1, Duration::from_secs(30)).expect("the agent connects");
-    Stage { rig, package, generation, ada }
-}
-
-/// A link as that console makes it.
-async fn dial(rig: &Rig, console: &Profile) -> Dialed {
-    let key = link::load_or_create_key(&console.home().join("console.key")).expect("a key");
-    let dialer = Dialer {
-        address: rig.address().to_string(),
-        kind: ClientKind::Console,
-        key: std::sync::Arc::new(key),
-        pinned: vec![rig.identity().expect("an identity")],
-        name: "test".into(),
-        software: "1.0.0".into(),
-        revision: 1,
-        token: None,
-        tls: link::client_config(),
-    };
-    dialer.dial().await.expect("a link")
-}
-
-fn ask(id: SessionId, command: &str) -> OpenSession {
-    OpenSession {
-        target: "web-1".into(),
-        command: Some(command.to_owned()),
-        columns: 80,
-        rows: 24,
-        term: "dumb".into(),
-        terminal: false,
-        session: Some(ChosenId(id)),
-    }
-}
-
-async fn send(link: &Dialed, ask: &OpenSession) -> (Reader, Writer) {
-    let (reader, writer) = link.link.handle().open().expect("a stream").split();
-    writer.message(ask.clone()).await.expect("written");
-    (reader, writer)
-}
-
-/// Reads a session to its end as a console does; answers what it printed.
-async fn to_its_end(mut reader: Reader, writer: Writer) -> String {
-    let mut shown = Vec::new();
-    let mut exit = None;
-    while let Some(received) = reader.next().await.expect("the link holds") {
-        match received.frame {
-            Frame::Data { channel: Channel::Output, offset, bytes } => {
-                assert_eq!(offset, shown.len() as u64, "no byte is missing or doubled");
-                shown.extend_from_slice(&bytes);
-            }
-            Frame::Message(Message::Exit(came)) => exit = Some(came),
-            Frame::Message(Message::Finished(_)) => break,
-            _ => {}
-        }
-        if exit.as_ref().is_some_and(|exit| exit.offset == shown.len() as u64) {
-            writer.ack(shown.len() as u64).await.expect("written");
-            writer.message(Finished {}).await.expect("written");
-        }
-    }
-    assert_eq!(exit.expect("an exit").status, Some(7));
-    String::from_utf8(shown).expect("text")
+    Rig::new().and_then(Stage::on).expect("a site with an agent")
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -98,6 +25,13 @@ fn marking(rig: &Rig) -> (String, std::path::PathBuf) {
     (format!("echo ran | tee -a {}; exit 7", marks.display()), marks)
 }
 
+/// What a command printed that ends with 7.
+async fn output_of(reader: Reader, writer: Writer) -> String {
+    let (shown, exit) = to_its_end(reader, writer, 0, |_| {}).await.expect("the link holds");
+    assert_eq!(exit.status, Some(7));
+    String::from_utf8(shown).expect("text")
+}
+
 fn ran_once(marks: &Path) {
     assert_eq!(std::fs::read_to_string(marks).expect("it ran"), "ran\n");
 }
@@ -108,15 +42,15 @@ fn a_console_that_heard_no_answer_gets_the_session_that_it_asked_for() {
     let (command, marks) = marking(&stage.rig);
     let ask = ask(SessionId(uuid::Uuid::now_v7()), &command);
     let shown = runtime().block_on(async {
-        let first = dial(&stage.rig, &stage.ada).await;
-        drop(send(&first, &ask).await);
+        let first = stage.dial(&stage.ada).await.expect("a link");
+        drop(send(&first, &ask).await.expect("asked"));
         first.link.handle().close();
-        let second = dial(&stage.rig, &stage.ada).await;
-        let (mut reader, writer) = send(&second, &ask).await;
+        let second = stage.dial(&stage.ada).await.expect("a link");
+        let (mut reader, writer) = send(&second, &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         let Message::Opened(opened) = answer else { panic!("{answer:?}") };
         assert_eq!(Some(ChosenId(opened.session)), ask.session);
-        to_its_end(reader, writer).await
+        output_of(reader, writer).await
     });
     assert_eq!(shown, "ran\n");
     ran_once(&marks);
@@ -131,8 +65,8 @@ fn a_generation_that_dies_while_it_opens_a_session_leaves_it_to_the_next() {
     let ask = ask(SessionId(uuid::Uuid::now_v7()), &command);
     let runtime = runtime();
     runtime.block_on(async {
-        let link = dial(&stage.rig, &stage.ada).await;
-        let (mut reader, _writer) = send(&link, &ask).await;
+        let link = stage.dial(&stage.ada).await.expect("a link");
+        let (mut reader, _writer) = send(&link, &ask).await.expect("asked");
         // The answer is lost with the generation: as if it had never come.
         reader.message().await.expect("an answer");
     });
@@ -140,11 +74,11 @@ fn a_generation_that_dies_while_it_opens_a_session_leaves_it_to_the_next() {
     let second = stage.rig.start(&stage.package).expect("a second generation");
     stage.rig.control(second, "POST", "activate").expect("it accepts");
     let shown = runtime.block_on(async {
-        let link = dial(&stage.rig, &stage.ada).await;
-        let (mut reader, writer) = send(&link, &ask).await;
+        let link = stage.dial(&stage.ada).await.expect("a link");
+        let (mut reader, writer) = send(&link, &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
-        to_its_end(reader, writer).await
+        output_of(reader, writer).await
     });
     assert_eq!(shown, "ran\n");
     ran_once(&marks);
@@ -158,18 +92,18 @@ fn another_console_does_not_get_a_session_by_its_id() {
     let eve = stage.rig.operator("eve").expect("another operator");
     let ask = ask(SessionId(uuid::Uuid::now_v7()), "sleep 600");
     runtime().block_on(async {
-        let own = dial(&stage.rig, &stage.ada).await;
-        let (mut reader, writer) = send(&own, &ask).await;
+        let own = stage.dial(&stage.ada).await.expect("a link");
+        let (mut reader, writer) = send(&own, &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
-        let other = dial(&stage.rig, &eve).await;
-        let (mut refused, _writer) = send(&other, &ask).await;
+        let other = stage.dial(&eve).await.expect("a link");
+        let (mut refused, _writer) = send(&other, &ask).await.expect("asked");
         let answer = refused.message().await.expect("an answer");
         let Message::Refused(refused) = answer else { panic!("{answer:?}") };
         assert_eq!(refused.reason(), RefusedCode::Forbidden);
         // Nor does its own console get anything else by it.
         let changed = OpenSession { command: Some("id".into()), ..ask.clone() };
-        let (mut refused, _writer) = send(&own, &changed).await;
+        let (mut refused, _writer) = send(&own, &changed).await.expect("asked");
         let answer = refused.message().await.expect("an answer");
         let Message::Refused(refused) = answer else { panic!("{answer:?}") };
         assert_eq!(refused.reason(), RefusedCode::Forbidden);
@@ -185,8 +119,8 @@ fn a_session_whose_operator_asked_for_its_end_and_left_is_over() {
     let stage = stage();
     let ask = ask(SessionId(uuid::Uuid::now_v7()), "sleep 600");
     runtime().block_on(async {
-        let link = dial(&stage.rig, &stage.ada).await;
-        let (mut reader, writer) = send(&link, &ask).await;
+        let link = stage.dial(&stage.ada).await.expect("a link");
+        let (mut reader, writer) = send(&link, &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
         writer.message(session::Close {}).await.expect("written");

@@ -8,15 +8,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use link::{LinkError, Reader, Received};
 use session::{Channel, Exit, Finished, Frame, Message};
-use tokio::time::Instant;
 
 use super::broker::Broker;
 use super::session::{Leg, Session};
 use crate::clock::now;
 
-/// How long recorded bytes may wait in memory, and acknowledgements with them. Never on the way of
-/// a keystroke: bytes go to the console before they are recorded.
-const SETTLE_AFTER: Duration = Duration::from_millis(100);
+/// How soon the disk is tried again, when a session must wait for it.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Moves what comes from the agent until its leg ends.
 pub async fn run_agent_leg(
@@ -26,9 +24,8 @@ pub async fn run_agent_leg(
     mut reader: Reader,
 ) {
     // One of each for all frames: setting them up for every frame costs a keystroke more than its text does.
-    let (settle, mut settle_due) = (tokio::time::sleep(SETTLE_AFTER), false);
     let (stopped, written) = (leg.stop.cancelled(), session.written.notified());
-    tokio::pin!(settle, stopped, written);
+    tokio::pin!(stopped, written);
     loop {
         let received = tokio::select! {
             biased;
@@ -39,15 +36,10 @@ pub async fn run_agent_leg(
                 if ack(&leg, session.ack()).await.is_err() {
                     break;
                 }
-                continue;
-            }
-            () = &mut settle, if settle_due => {
-                if ack(&leg, session.settle()).await.is_err() {
-                    break;
-                }
                 // A disk that is full now may not be later; no frame comes to say so.
-                settle_due = session.is_unsettled();
-                settle.as_mut().reset(Instant::now() + SETTLE_AFTER);
+                if session.is_unsettled() {
+                    session.write_soon();
+                }
                 try_finish(&broker, &session).await;
                 continue;
             }
@@ -55,10 +47,6 @@ pub async fn run_agent_leg(
         let Ok(Some(received)) = received else { break };
         if from_agent(&broker, &session, &leg, received).await.is_err() {
             break;
-        }
-        if !settle_due && session.is_unsettled() {
-            settle_due = true;
-            settle.as_mut().reset(Instant::now() + SETTLE_AFTER);
         }
     }
     session.detach_agent(&leg, now());
@@ -129,7 +117,7 @@ async fn wait_for_disk(session: &Arc<Session>, leg: &Leg) {
             if !session.must_wait() {
                 return;
             }
-            tokio::time::sleep(SETTLE_AFTER).await;
+            tokio::time::sleep(TRY_AGAIN).await;
         }
     };
     tokio::select! {

@@ -5,6 +5,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::session::Session;
 
@@ -15,6 +18,14 @@ const THREADS_MAX: usize = 4;
 /// writes.
 const QUEUE_MAX: usize = 8;
 
+/// How long recorded bytes may wait in memory, and acknowledgements with them. Never on the way of
+/// a keystroke: bytes go to the console before they are recorded.
+const SOON: Duration = Duration::from_millis(100);
+
+/// Sessions that are due within this time are written in one go: a timer and a thread woken for each of
+/// two hundred sessions, ten times a second, cost more than what they write.
+const TOGETHER: Duration = Duration::from_millis(25);
+
 /// Knows which sessions have something to write. Clones share the threads.
 #[derive(Clone, Default)]
 pub struct Scribe(Arc<Mutex<Queue>>);
@@ -23,6 +34,10 @@ pub struct Scribe(Arc<Mutex<Queue>>);
 struct Queue {
     waiting: VecDeque<Arc<Session>>,
     at_work: usize,
+    /// Sessions whose time comes, in its order.
+    soon: VecDeque<(Instant, Arc<Session>)>,
+    /// A task looks after them.
+    ticking: bool,
 }
 
 /// Whether another thread is to begin.
@@ -35,11 +50,40 @@ impl Scribe {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has what a session holds in memory written soon.
-    pub(super) fn ask(&self, session: Arc<Session>) {
+    /// Has what a session holds in memory written now.
+    pub(super) fn now(&self, session: Arc<Session>) {
         let mut queue = self.queue();
         queue.waiting.push_back(session);
         self.take_hand(&mut queue);
+    }
+
+    /// Has it written within [`SOON`], with that of others.
+    pub(super) fn soon(&self, session: Arc<Session>) {
+        let mut queue = self.queue();
+        queue.soon.push_back((Instant::now() + SOON, session));
+        if !std::mem::replace(&mut queue.ticking, true) {
+            tokio::spawn(self.clone().tick());
+        }
+    }
+
+    /// Looks after those whose time comes, until there are none.
+    async fn tick(self) {
+        let mut ticks = tokio::time::interval(TOGETHER);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = ticks.tick().await;
+            let mut queue = self.queue();
+            while let Some((_, session)) = queue.soon.pop_front_if(|(due, _)| *due <= now) {
+                if session.is_due() {
+                    queue.waiting.push_back(session);
+                }
+            }
+            self.take_hand(&mut queue);
+            if queue.soon.is_empty() {
+                queue.ticking = false;
+                return;
+            }
+        }
     }
 
     fn take_hand(&self, queue: &mut Queue) {

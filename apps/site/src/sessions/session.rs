@@ -32,8 +32,10 @@ pub struct Session {
     /// Told each time after the recording was written, or could not be.
     pub(super) written: Notify,
     scribe: Scribe,
-    /// The scribe knows that there is something to write.
-    asked: AtomicBool,
+    /// It stands among those that the scribe writes next.
+    writing_next: AtomicBool,
+    /// It stands among those whose time comes.
+    writing_soon: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -103,7 +105,8 @@ impl Session {
             ticket,
             written: Notify::new(),
             scribe,
-            asked: AtomicBool::new(false),
+            writing_next: AtomicBool::new(false),
+            writing_soon: AtomicBool::new(false),
             state: Mutex::new(State {
                 recorder: Some(Arc::new(recorder)),
                 failing: false,
@@ -189,7 +192,7 @@ impl Session {
             state.agent_gone_at = Some(now);
         }
         drop(state);
-        self.ask_to_write();
+        self.write_next();
     }
 
     /// Takes a leg away that broke; another one may have replaced it already.
@@ -229,8 +232,11 @@ impl Session {
         if state.unwritten >= RECORD_EVERY {
             state.unwritten = 0;
             drop(state);
-            self.ask_to_write();
+            self.write_next();
             recorded.must_wait = recorder.buffered() > WAITING_MAX;
+        } else {
+            drop(state);
+            self.write_soon();
         }
         Ok(recorded)
     }
@@ -238,18 +244,6 @@ impl Session {
     /// Whether so much waits for the disk that no more may come.
     pub(super) fn must_wait(&self) -> bool {
         self.state().recorder.as_ref().is_some_and(|recorder| recorder.buffered() > WAITING_MAX)
-    }
-
-    /// Has what waits written, and says what the agent may forget already.
-    pub(super) fn settle(self: &Arc<Self>) -> Option<u64> {
-        let is_flushed = {
-            let state = self.state();
-            state.recorder.as_ref().is_none_or(|recorder| recorder.is_flushed())
-        };
-        if !is_flushed {
-            self.ask_to_write();
-        }
-        self.ack()
     }
 
     /// What the agent may forget, if that is more than it knows.
@@ -264,16 +258,31 @@ impl Session {
             || state.recorder.as_ref().is_some_and(|recorder| !recorder.is_flushed())
     }
 
-    fn ask_to_write(self: &Arc<Self>) {
-        if !self.asked.swap(true, Ordering::AcqRel) {
-            self.scribe.ask(self.clone());
+    /// Has what waits written within a moment.
+    pub(super) fn write_soon(self: &Arc<Self>) {
+        if !self.writing_soon.load(Ordering::Acquire)
+            && !self.writing_soon.swap(true, Ordering::AcqRel)
+        {
+            self.scribe.soon(self.clone());
+        }
+    }
+
+    /// Says whether it is to be written now that its time has come, and not already.
+    pub(super) fn is_due(&self) -> bool {
+        self.writing_soon.store(false, Ordering::Release);
+        !self.writing_next.swap(true, Ordering::AcqRel)
+    }
+
+    fn write_next(self: &Arc<Self>) {
+        if !self.writing_next.swap(true, Ordering::AcqRel) {
+            self.scribe.now(self.clone());
         }
     }
 
     /// Writes what waits, on a thread that may wait.
     pub(super) fn write(&self) {
         // What comes from here on asks again.
-        self.asked.store(false, Ordering::Release);
+        self.writing_next.store(false, Ordering::Release);
         let Some(recorder) = self.state().recorder.clone() else { return };
         let written = recorder.flush();
         if let Some(behind) = recorder.behind() {
@@ -313,11 +322,12 @@ impl Session {
     }
 
     /// Records a change of the terminal's size.
-    pub(super) fn resized(&self, at: Timestamp, columns: u16, rows: u16) {
+    pub(super) fn resized(self: &Arc<Self>, at: Timestamp, columns: u16, rows: u16) {
         if let Some(recorder) = &self.state().recorder {
             // A size that is not recorded harms nobody.
             let _ = recorder.append(at, Event::Resize(Size { columns, rows }));
         }
+        self.write_soon();
     }
 
     /// The legs as they are: agent, console.
