@@ -3,10 +3,13 @@
 
 mod by_hand;
 
+use std::os::fd::AsFd;
 use std::task::Poll;
+use std::time::Duration;
 
 use by_hand::{ByHand, shake_hands};
 use session::{Channel, ControlStream, Frame, Message, Ping, Pong};
+use sluis_link::{Link, Reader, Writer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const DATA: u8 = 0;
@@ -118,11 +121,10 @@ async fn bytes_acks_and_the_end_of_a_stream_are_as_the_page_says() {
     assert!(from_client.next().await.expect("read").is_none(), "then it ends");
 }
 
-#[tokio::test]
-async fn the_window_grows_while_what_comes_is_read() {
-    const HALF: usize = session::mux::WINDOW as usize / 2;
-    let mut client = shake_hands().await;
-    // Half a window in frames, cut anywhere, as a file would come.
+const HALF: usize = session::mux::WINDOW as usize / 2;
+
+/// Half a window in frames of an unknown kind, cut anywhere, as a file would come.
+fn half_a_window() -> Vec<u8> {
     let mut half = Vec::new();
     while half.len() < HALF {
         let payload = (HALF - half.len() - session::HEADER_LEN).min(32 * 1024);
@@ -130,6 +132,13 @@ async fn the_window_grows_while_what_comes_is_read() {
         half.extend(&u32::try_from(payload).expect("short").to_be_bytes()[1..]);
         half.resize(half.len() + payload, 0);
     }
+    half
+}
+
+#[tokio::test]
+async fn the_window_grows_while_what_comes_is_read() {
+    let mut client = shake_hands().await;
+    let half = half_a_window();
     client.yamux(DATA, SYN, 1, &[0x01, 0, 0, 2, 20, 0xa0]).await;
     let (mut from_client, to_client) = client.site.accept().await.expect("a stream").split();
     from_client.message().await.expect("read");
@@ -206,9 +215,9 @@ async fn a_window_of_single_bytes_arrives_as_one_whole() {
     }
 }
 
-#[tokio::test]
-async fn what_was_written_before_the_end_goes_out_first() {
-    let by_hand::ByHand { mut tls, site, .. } = shake_hands().await;
+/// Writes until the socket takes no more; answers the streams and how many frames went.
+/// The last stream's writer must wait.
+async fn fill_the_socket(site: &Link) -> (Vec<(Reader, Writer)>, usize) {
     let part = vec![7; session::MAX_DATA];
     let (mut streams, mut sent, mut full) = (Vec::new(), 0, false);
     while !full {
@@ -226,6 +235,44 @@ async fn what_was_written_before_the_end_goes_out_first() {
         }
         streams.push((reader, writer));
     }
+    (streams, sent)
+}
+
+#[tokio::test]
+async fn who_waits_for_the_socket_goes_on_though_an_answer_emptied_it() {
+    let mut client = shake_hands().await;
+    // Half a window, which is answered with room for more as soon as it is read.
+    client.yamux(DATA, SYN, 1, &[0x01, 0, 0, 2, 20, 0xa0]).await;
+    let (mut from_client, _keep) = client.site.accept().await.expect("a stream").split();
+    from_client.message().await.expect("read");
+    client.yamux(DATA, 0, 1, &half_a_window()).await;
+    client.yamux(DATA, SYN, 3, &[0x01, 0, 0, 2, 20, 0xa0]).await;
+    let _third = client.site.accept().await.expect("all of it has arrived");
+
+    let (mut streams, _) = fill_the_socket(&client.site).await;
+    let (_reader, writer) = streams.pop().expect("one that must wait");
+    let waiting = tokio::spawn(async move { writer.data(Channel::Output, 0, b"on").await });
+    let (mut signal, mut signalled) = tokio::net::UnixStream::pair().expect("a pair");
+    let reading = tokio::spawn(async move {
+        signalled.read_u8().await.expect("the signal");
+        from_client.next().await
+    });
+    tokio::task::yield_now().await;
+    // The reader is woken before the socket takes more, so it answers before the link's own task has its turn.
+    signal.write_u8(1).await.expect("written");
+    let tcp = client.tls.get_ref().0.as_fd().try_clone_to_owned().expect("a descriptor");
+    let mut tcp = std::net::TcpStream::from(tcp);
+    let mut room = vec![0; 1 << 20];
+    while std::io::Read::read(&mut tcp, &mut room).is_ok() {}
+    let gone_on = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    gone_on.expect("it does not wait for ever").expect("ran").expect("sent");
+    reading.abort();
+}
+
+#[tokio::test]
+async fn what_was_written_before_the_end_goes_out_first() {
+    let by_hand::ByHand { mut tls, site, .. } = shake_hands().await;
+    let (streams, sent) = fill_the_socket(&site).await;
     let handle = site.handle();
     drop(site);
     while handle.open().is_ok() {
