@@ -4,6 +4,7 @@
 //! and with it every session whose turn is there.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,14 +52,14 @@ impl Scribe {
     }
 
     /// Has what a session holds in memory written now.
-    pub(super) fn now(&self, session: Arc<Session>) {
+    fn now(&self, session: Arc<Session>) {
         let mut queue = self.queue();
         queue.waiting.push_back(session);
         self.take_hand(&mut queue);
     }
 
     /// Has it written within [`SOON`], with that of others.
-    pub(super) fn soon(&self, session: Arc<Session>) {
+    fn soon(&self, session: Arc<Session>) {
         let mut queue = self.queue();
         queue.soon.push_back((Instant::now() + SOON, session));
         if !std::mem::replace(&mut queue.ticking, true) {
@@ -128,6 +129,66 @@ impl Drop for Hand {
             queue.at_work -= 1;
             self.scribe.take_hand(&mut queue);
         }
+    }
+}
+
+/// Where a session stands with the scribe.
+pub(super) struct Writing {
+    scribe: Scribe,
+    /// It stands among those that are written next.
+    next: AtomicBool,
+    /// It stands among those whose time comes.
+    soon: AtomicBool,
+}
+
+impl Writing {
+    /// Nothing to write yet.
+    pub fn by(scribe: Scribe) -> Self {
+        Self { scribe, next: AtomicBool::new(false), soon: AtomicBool::new(false) }
+    }
+}
+
+impl Session {
+    /// Has what waits written within a moment.
+    pub(super) fn write_soon(self: &Arc<Self>) {
+        if !self.writing.soon.load(Ordering::Acquire)
+            && !self.writing.soon.swap(true, Ordering::AcqRel)
+        {
+            self.writing.scribe.soon(self.clone());
+        }
+    }
+
+    /// Says whether it is to be written now that its time has come, and not already.
+    fn is_due(&self) -> bool {
+        self.writing.soon.store(false, Ordering::Release);
+        !self.writing.next.swap(true, Ordering::AcqRel)
+    }
+
+    /// Has what waits written now.
+    pub(super) fn write_next(self: &Arc<Self>) {
+        if !self.writing.next.swap(true, Ordering::AcqRel) {
+            self.writing.scribe.now(self.clone());
+        }
+    }
+
+    /// Writes what waits, on a thread that may wait.
+    fn write(&self) {
+        // What comes from here on asks again.
+        self.writing.next.store(false, Ordering::Release);
+        let Some(recorder) = self.recorder() else { return };
+        let written = recorder.flush();
+        if let Some(behind) = recorder.behind() {
+            tokio::task::spawn_blocking(|| behind.let_go());
+        }
+        self.note_written(written);
+        self.written.notify_one();
+    }
+
+    /// Waits until what was recorded so far is written, or could not be.
+    pub(super) async fn written_out(self: &Arc<Self>) {
+        let session = self.clone();
+        // One that panicked has written nothing, which is found by what is recorded.
+        let _ = tokio::task::spawn_blocking(move || session.write()).await;
     }
 }
 

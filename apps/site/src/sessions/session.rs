@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use terminal::{Event, Recorder, RecorderError, Size};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::scribe::Scribe;
+use super::scribe::{Scribe, Writing};
 
 /// Bytes of output after which the agent hears how far it may forget, at the latest.
 const ACK_EVERY: u64 = 256 * 1024;
@@ -31,11 +31,7 @@ pub struct Session {
     pub ticket: Ticket,
     /// Told each time after the recording was written, or could not be.
     pub(super) written: Notify,
-    scribe: Scribe,
-    /// It stands among those that the scribe writes next.
-    writing_next: AtomicBool,
-    /// It stands among those whose time comes.
-    writing_soon: AtomicBool,
+    pub(super) writing: Writing,
     state: Mutex<State>,
 }
 
@@ -104,9 +100,7 @@ impl Session {
         Arc::new(Self {
             ticket,
             written: Notify::new(),
-            scribe,
-            writing_next: AtomicBool::new(false),
-            writing_soon: AtomicBool::new(false),
+            writing: Writing::by(scribe),
             state: Mutex::new(State {
                 recorder: Some(Arc::new(recorder)),
                 failing: false,
@@ -246,6 +240,29 @@ impl Session {
         self.state().recorder.as_ref().is_some_and(|recorder| recorder.buffered() > WAITING_MAX)
     }
 
+    /// The recording, until it is finished or given up.
+    pub(super) fn recorder(&self) -> Option<Arc<Recorder>> {
+        self.state().recorder.clone()
+    }
+
+    /// Says in the log when the disk begins not to take the recording, and when it does again.
+    pub(super) fn note_written(&self, written: Result<(), RecorderError>) {
+        let is_failing = written.is_err();
+        let was_failing = std::mem::replace(&mut self.state().failing, is_failing);
+        let session = self.ticket.session;
+        match written {
+            Ok(()) if was_failing => {
+                tracing::info!(%session, "Recording is written again; the session goes on");
+            }
+            Err(error) if !was_failing => {
+                // Nothing is acknowledged that is not written, so nothing is lost; the disk must be freed.
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::error!(%session, error, "Recording cannot be written; the session waits");
+            }
+            _ => {}
+        }
+    }
+
     /// What the agent may forget, if that is more than it knows.
     pub(super) fn ack(&self) -> Option<u64> {
         self.state().due_ack(1)
@@ -256,47 +273,6 @@ impl Session {
         let state = self.state();
         state.can_forget() > state.acked
             || state.recorder.as_ref().is_some_and(|recorder| !recorder.is_flushed())
-    }
-
-    /// Has what waits written within a moment.
-    pub(super) fn write_soon(self: &Arc<Self>) {
-        if !self.writing_soon.load(Ordering::Acquire)
-            && !self.writing_soon.swap(true, Ordering::AcqRel)
-        {
-            self.scribe.soon(self.clone());
-        }
-    }
-
-    /// Says whether it is to be written now that its time has come, and not already.
-    pub(super) fn is_due(&self) -> bool {
-        self.writing_soon.store(false, Ordering::Release);
-        !self.writing_next.swap(true, Ordering::AcqRel)
-    }
-
-    fn write_next(self: &Arc<Self>) {
-        if !self.writing_next.swap(true, Ordering::AcqRel) {
-            self.scribe.now(self.clone());
-        }
-    }
-
-    /// Writes what waits, on a thread that may wait.
-    pub(super) fn write(&self) {
-        // What comes from here on asks again.
-        self.writing_next.store(false, Ordering::Release);
-        let Some(recorder) = self.state().recorder.clone() else { return };
-        let written = recorder.flush();
-        if let Some(behind) = recorder.behind() {
-            tokio::task::spawn_blocking(|| behind.let_go());
-        }
-        self.state().note_written(written);
-        self.written.notify_one();
-    }
-
-    /// Waits until what was recorded so far is written, or could not be.
-    pub(super) async fn written_out(self: &Arc<Self>) {
-        let session = self.clone();
-        // One that panicked has written nothing, which is found by what is recorded.
-        let _ = tokio::task::spawn_blocking(move || session.write()).await;
     }
 
     /// Notes what the operator has seen; answers what the agent may forget when that is much.
@@ -453,21 +429,6 @@ impl State {
             }
         }
         frames
-    }
-
-    /// Says in the log when the disk begins not to take the recording, and when it does again.
-    fn note_written(&mut self, written: Result<(), RecorderError>) {
-        match written {
-            Ok(()) if std::mem::take(&mut self.failing) => {
-                tracing::info!("Recording is written again; the session goes on");
-            }
-            Err(error) if !std::mem::replace(&mut self.failing, true) => {
-                // Nothing is acknowledged that is not written, so nothing is lost; the disk must be freed.
-                let error = anyhow::Error::from(error);
-                tracing::error!(error = %format!("{error:#}"), "Recording cannot be written; the session waits");
-            }
-            _ => {}
-        }
     }
 
     /// What the agent may forget: recorded and seen.
