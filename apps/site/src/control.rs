@@ -140,7 +140,9 @@ struct Release {
 
 async fn release(State(site): State<Arc<Site>>, Json(ask): Json<Release>) -> Json<Value> {
     let count = ask.sessions.len();
-    site.broker.release_all(ask.sessions).await;
+    // Who asked may stop waiting; what was begun goes on, or the legs would not be told.
+    let released = tokio::spawn(async move { site.broker.release_all(ask.sessions).await });
+    let _ = released.await;
     Json(json!({ "released": count }))
 }
 

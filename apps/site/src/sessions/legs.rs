@@ -231,13 +231,21 @@ async fn try_finish(broker: &Arc<Broker>, session: &Arc<Session>) {
 
 impl Broker {
     /// Has a session ended: its agent is told, or hears it when it is back.
+    ///
+    /// Goes on to its end though its caller does not wait, as a request whose page was left: nobody else would
+    /// finish what it began.
     pub async fn ask_to_close(self: &Arc<Self>, session: &Arc<Session>) {
-        if let Some(agent) = session.ask_to_close() {
-            // A broken leg is found by its own task.
-            let _ = agent.writer.message(session::Close {}).await;
-        }
-        // It may be over already, and have waited for its console only.
-        try_finish(self, session).await;
+        let (broker, session) = (self.clone(), session.clone());
+        let closing = tokio::spawn(async move {
+            if let Some(agent) = session.ask_to_close() {
+                // A broken leg is found by its own task.
+                let _ = agent.writer.message(session::Close {}).await;
+            }
+            // It may be over already, and have waited for its console only.
+            try_finish(&broker, &session).await;
+        });
+        // What panicked is in the log, and the session is looked after by its legs.
+        let _ = closing.await;
     }
 
     /// Ends a session that cannot go on, with its reason.

@@ -1,8 +1,8 @@
 //! Sessions: opened by a console, run by an agent, relayed and recorded here.
 //!
-//! [`Broker`] opens sessions and takes them over; [`Session`] relays one; the scribe writes what is recorded. A generation owns a
-//! session while it holds the lock of its recording; everything else that going on elsewhere needs
-//! is with the agent, the console, and on disk.
+//! [`Broker`] opens sessions and takes them over; [`Session`] relays one; the scribe writes what is
+//! recorded. A generation owns a session while it holds the lock of its recording; everything else
+//! that going on elsewhere needs is with the agent, the console, and on disk.
 
 mod broker;
 mod legs;
