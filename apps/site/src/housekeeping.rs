@@ -62,8 +62,8 @@ async fn tidy(site: &Arc<Site>, since: Instant) -> anyhow::Result<()> {
     for recording in &swept.self_test_recordings {
         let path = site.settings.recordings().join(recording);
         // A file that is gone is what is wanted.
-        let _ = std::fs::remove_file(path.with_extension("chain"));
-        let _ = std::fs::remove_file(path);
+        let _ = tokio::fs::remove_file(path.with_extension("chain")).await;
+        let _ = tokio::fs::remove_file(path).await;
     }
     if others.is_empty() && since.elapsed() > LOST_AFTER {
         end_lost_sessions(site, &fence).await?;

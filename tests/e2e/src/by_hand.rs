@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use link::{ClientKind, Dialed, Dialer, LinkError, Reader, Writer};
+use link::{ClientKind, Dialed, Dialer, LinkError, LinkHandle, Reader, Writer};
 use model::SessionId;
 use session::{Channel, ChosenId, Exit, Finished, Frame, Message, OpenSession};
 
@@ -77,8 +77,8 @@ pub fn ask(id: SessionId, command: &str) -> OpenSession {
 ///
 /// # Errors
 /// When the link breaks.
-pub async fn send(link: &Dialed, ask: &OpenSession) -> Result<(Reader, Writer), LinkError> {
-    let (reader, writer) = link.link.handle().open()?.split();
+pub async fn send(link: &LinkHandle, ask: &OpenSession) -> Result<(Reader, Writer), LinkError> {
+    let (reader, writer) = link.open()?.split();
     writer.message(ask.clone()).await?;
     Ok((reader, writer))
 }

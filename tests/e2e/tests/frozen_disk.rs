@@ -4,13 +4,13 @@
 //! passes.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use link::{Dialed, Reader, Writer};
+use link::{LinkHandle, Reader, Writer};
 use model::SessionId;
-use session::{Channel, EndOfInput, Frame, Message};
+use session::{Channel, EndOfInput, Frame, Message, Refused};
 use sluis_e2e::by_hand::{Stage, ask, send, to_its_end};
 use sluis_e2e::live::check_recordings_in;
 use sluis_e2e::rig::Rig;
@@ -21,6 +21,8 @@ const MUCH: u64 = 2 * 1024 * 1024;
 /// More than the endpoint may hold, so that the session must wait for the disk.
 const TOO_MUCH: u64 = 8 * 1024 * 1024;
 const KEYS: u64 = 100;
+/// More than the site has threads that relay.
+const NEW: usize = 12;
 
 /// A file system in a file.
 struct Disk(tempfile::TempDir);
@@ -72,7 +74,7 @@ fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-async fn open(link: &Dialed, command: &str) -> (Reader, Writer) {
+async fn open(link: &LinkHandle, command: &str) -> (Reader, Writer) {
     let asked = ask(SessionId(uuid::Uuid::now_v7()), command);
     let (mut reader, writer) = send(link, &asked).await.expect("asked");
     let answer = reader.message().await.expect("an answer");
@@ -80,9 +82,18 @@ async fn open(link: &Dialed, command: &str) -> (Reader, Writer) {
     (reader, writer)
 }
 
-/// Types, and waits for each echo.
-async fn type_and_see(reader: &mut Reader, writer: &Writer) {
-    for key in 0..KEYS {
+/// What a session that cannot be recorded is answered.
+async fn refused(link: LinkHandle) -> Refused {
+    let asked = ask(SessionId(uuid::Uuid::now_v7()), "true");
+    let (mut reader, _writer) = send(&link, &asked).await.expect("asked");
+    let answer = reader.message().await.expect("an answer");
+    let Message::Refused(refused) = answer else { panic!("{answer:?}") };
+    refused
+}
+
+/// Types, and waits for each echo; that many keys were typed before.
+async fn type_and_see(before: u64, reader: &mut Reader, writer: &Writer) {
+    for key in before..before + KEYS {
         writer.data(Channel::Input, key, b"k").await.expect("typed");
         loop {
             let received = reader.next().await.expect("the link holds").expect("the session runs");
@@ -92,6 +103,11 @@ async fn type_and_see(reader: &mut Reader, writer: &Writer) {
             }
         }
     }
+}
+
+fn recordings(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "cast")).count()
 }
 
 // req: SES-03
@@ -109,7 +125,8 @@ fn a_disk_that_stands_still_stops_no_session_and_no_byte_is_missing_afterwards()
     let stage = Stage::on(rig).expect("a site with an agent");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let link = stage.dial(&stage.ada).await.expect("a link");
+        let dialed = stage.dial(&stage.ada).await.expect("a link");
+        let link = dialed.link.handle();
         let (mut typing, keys) = open(&link, "cat").await;
         let print = format!("read go; head -c {TOO_MUCH} /dev/zero | tr '\\0' x");
         let (printing, go) = open(&link, &print).await;
@@ -124,17 +141,30 @@ fn a_disk_that_stands_still_stops_no_session_and_no_byte_is_missing_afterwards()
         let limit = Duration::from_mins(1);
         let much = counted.wait_for(|n| *n > MUCH);
         tokio::time::timeout(limit, much).await.expect("it prints on").expect("it runs");
-        let echo = type_and_see(&mut typing, &keys);
+        let refused: Vec<_> = (0..NEW).map(|_| tokio::spawn(refused(link.clone()))).collect();
+        let echo = type_and_see(0, &mut typing, &keys);
         tokio::time::timeout(limit, echo).await.expect("the other session is not stopped");
         assert!(*counted.borrow() < TOO_MUCH, "more than the endpoint may hold is not recorded");
+        for answer in refused {
+            let text = answer.await.expect("an answer").text;
+            assert!(text.contains("disk needs attention"), "{text}");
+        }
+        let echo = type_and_see(KEYS, &mut typing, &keys);
+        tokio::time::timeout(limit, echo).await.expect("the other session is not stopped");
         drop(frozen);
 
         let (shown, exit) = printed.await.expect("it runs").expect("all of it comes");
         assert_eq!((shown.len() as u64, exit.status), (TOO_MUCH, Some(0)));
-        keys.message(EndOfInput { offset: KEYS }).await.expect("said");
-        let (_, exit) = to_its_end(typing, keys, KEYS, |_| {}).await.expect("it ends");
-        assert_eq!((exit.status, exit.offset), (Some(0), KEYS));
+        keys.message(EndOfInput { offset: 2 * KEYS }).await.expect("said");
+        let (_, exit) = to_its_end(typing, keys, 2 * KEYS, |_| {}).await.expect("it ends");
+        assert_eq!((exit.status, exit.offset), (Some(0), 2 * KEYS));
     });
+    // Those that were begun too late are taken away as soon as the disk lets them begin.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while recordings(&disk.path()) > 2 {
+        assert!(Instant::now() < deadline, "recordings of sessions that were refused stay");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let whole = check_recordings_in(&disk.path(), Duration::from_secs(30)).expect("whole");
     assert_eq!(whole, 2);
 }

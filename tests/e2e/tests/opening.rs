@@ -43,10 +43,10 @@ fn a_console_that_heard_no_answer_gets_the_session_that_it_asked_for() {
     let ask = ask(SessionId(uuid::Uuid::now_v7()), &command);
     let shown = runtime().block_on(async {
         let first = stage.dial(&stage.ada).await.expect("a link");
-        drop(send(&first, &ask).await.expect("asked"));
+        drop(send(&first.link.handle(), &ask).await.expect("asked"));
         first.link.handle().close();
         let second = stage.dial(&stage.ada).await.expect("a link");
-        let (mut reader, writer) = send(&second, &ask).await.expect("asked");
+        let (mut reader, writer) = send(&second.link.handle(), &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         let Message::Opened(opened) = answer else { panic!("{answer:?}") };
         assert_eq!(Some(ChosenId(opened.session)), ask.session);
@@ -66,7 +66,7 @@ fn a_generation_that_dies_while_it_opens_a_session_leaves_it_to_the_next() {
     let runtime = runtime();
     runtime.block_on(async {
         let link = stage.dial(&stage.ada).await.expect("a link");
-        let (mut reader, _writer) = send(&link, &ask).await.expect("asked");
+        let (mut reader, _writer) = send(&link.link.handle(), &ask).await.expect("asked");
         // The answer is lost with the generation: as if it had never come.
         reader.message().await.expect("an answer");
     });
@@ -75,7 +75,7 @@ fn a_generation_that_dies_while_it_opens_a_session_leaves_it_to_the_next() {
     stage.rig.control(second, "POST", "activate").expect("it accepts");
     let shown = runtime.block_on(async {
         let link = stage.dial(&stage.ada).await.expect("a link");
-        let (mut reader, writer) = send(&link, &ask).await.expect("asked");
+        let (mut reader, writer) = send(&link.link.handle(), &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
         output_of(reader, writer).await
@@ -93,17 +93,17 @@ fn another_console_does_not_get_a_session_by_its_id() {
     let ask = ask(SessionId(uuid::Uuid::now_v7()), "sleep 600");
     runtime().block_on(async {
         let own = stage.dial(&stage.ada).await.expect("a link");
-        let (mut reader, writer) = send(&own, &ask).await.expect("asked");
+        let (mut reader, writer) = send(&own.link.handle(), &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
         let other = stage.dial(&eve).await.expect("a link");
-        let (mut refused, _writer) = send(&other, &ask).await.expect("asked");
+        let (mut refused, _writer) = send(&other.link.handle(), &ask).await.expect("asked");
         let answer = refused.message().await.expect("an answer");
         let Message::Refused(refused) = answer else { panic!("{answer:?}") };
         assert_eq!(refused.reason(), RefusedCode::Forbidden);
         // Nor does its own console get anything else by it.
         let changed = OpenSession { command: Some("id".into()), ..ask.clone() };
-        let (mut refused, _writer) = send(&own, &changed).await.expect("asked");
+        let (mut refused, _writer) = send(&own.link.handle(), &changed).await.expect("asked");
         let answer = refused.message().await.expect("an answer");
         let Message::Refused(refused) = answer else { panic!("{answer:?}") };
         assert_eq!(refused.reason(), RefusedCode::Forbidden);
@@ -120,7 +120,7 @@ fn a_session_whose_operator_asked_for_its_end_and_left_is_over() {
     let ask = ask(SessionId(uuid::Uuid::now_v7()), "sleep 600");
     runtime().block_on(async {
         let link = stage.dial(&stage.ada).await.expect("a link");
-        let (mut reader, writer) = send(&link, &ask).await.expect("asked");
+        let (mut reader, writer) = send(&link.link.handle(), &ask).await.expect("asked");
         let answer = reader.message().await.expect("an answer");
         assert!(matches!(answer, Message::Opened(_)), "{answer:?}");
         writer.message(session::Close {}).await.expect("written");

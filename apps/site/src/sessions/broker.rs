@@ -12,6 +12,7 @@ use store::{Console, Store};
 use terminal::{Recorder, RecorderError};
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::beginning::Beginnings;
 use super::legs::{run_agent_leg, run_console_leg};
 use super::rows;
 use super::scribe::Scribe;
@@ -48,6 +49,7 @@ pub struct Broker {
     pub committed: AtomicBool,
     /// The longest that an end of a session which came back to this generation was away, in milliseconds.
     pub stall_ms_max: AtomicU64,
+    pub(super) beginnings: Beginnings,
     /// Writes the recordings.
     pub(super) scribe: Scribe,
     sessions: Mutex<HashMap<SessionId, Arc<Session>>>,
@@ -87,6 +89,7 @@ impl Broker {
         Arc::new(Self {
             store,
             notes,
+            beginnings: Beginnings::of(recordings.clone()),
             recordings,
             ticket_key,
             hub,

@@ -4,6 +4,7 @@
 //! recorded. A generation owns a session while it holds the lock of its recording; everything else
 //! that going on elsewhere needs is with the agent, the console, and on disk.
 
+mod beginning;
 mod broker;
 mod legs;
 mod opening;

@@ -9,7 +9,7 @@ use model::{AgentId, SessionId, SessionOutcome, Timestamp};
 use session::{
     ChosenId, Message, OpenSession, Opened, Refused, RefusedCode, Resume, StartSession, Ticket,
 };
-use terminal::{Header, Recorder, RecorderError, Size};
+use terminal::{Header, Recorder, Size};
 use tokio::time::Instant;
 
 use super::broker::{AgentLink, Broker, Caller, not_yours};
@@ -99,7 +99,7 @@ impl Broker {
         let ticket = new_ticket(caller, &target, ask);
         let sealed = ticket.seal(&self.ticket_key);
         let opening = Opening { caller, ask, ticket, sealed };
-        match self.new_recording(&opening)? {
+        match self.new_recording(&opening).await? {
             Some(recorder) => self.open_first(opening, target, recorder, reader, writer).await,
             None => self.open_again(opening, target, reader, writer).await,
         }
@@ -337,7 +337,7 @@ impl Broker {
     }
 
     /// The recording of a new session; none when there is one already.
-    fn new_recording(&self, opening: &Opening<'_>) -> Result<Option<Recorder>, Refused> {
+    async fn new_recording(&self, opening: &Opening<'_>) -> Result<Option<Recorder>, Refused> {
         let (ticket, ask) = (&opening.ticket, opening.ask);
         let header = Header {
             size: Size { columns: ask.columns.max(1), rows: ask.rows.max(1) },
@@ -347,15 +347,7 @@ impl Broker {
             env: [("TERM".to_owned(), ask.term.clone())].into(),
             pipes: !on_terminal(ask),
         };
-        match Recorder::create(&self.recordings, ticket.session, &header) {
-            Ok(recorder) => Ok(Some(recorder)),
-            Err(RecorderError::Exists(_) | RecorderError::HeldElsewhere(_)) => Ok(None),
-            Err(error) => {
-                tracing::error!(%error, "Recording cannot be created");
-                let text = "the session cannot be recorded, so it is not opened; the appliance's disk needs attention";
-                Err(Refused::new(RefusedCode::Failed, text))
-            }
-        }
+        self.beginnings.begin(ticket.session, header).await
     }
 
     /// Starts a session on its agent; one that is being updated or moved has its link back in a moment.
