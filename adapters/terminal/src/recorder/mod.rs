@@ -5,9 +5,10 @@
 //! One process writes at a time: the recorder holds an exclusive lock on the chain file, and the next
 //! generation of the site takes it over with [`Recorder::resume`] when the one before let go or died.
 //!
-//! [`Recorder::append`] keeps bytes in memory and never waits; [`Recorder::flush`] gives them to the operating system, which
-//! survives the death of this process; [`sync_all`] waits until the disk has it, for all recordings of a folder
-//! at once and off the echo path. Only what [`Recorder::recorded`] covers may be acknowledged.
+//! [`Recorder::append`] keeps bytes in memory and never waits; [`Recorder::flush`] gives them to the operating
+//! system, which survives the death of this process; [`sync_all`] waits until the disk has it, for all
+//! recordings of a folder at once and off the echo path. Only what [`Recorder::recorded`] covers may be
+//! acknowledged.
 
 use std::collections::BTreeMap;
 use std::io;

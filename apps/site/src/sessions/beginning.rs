@@ -9,6 +9,8 @@ use session::{Refused, RefusedCode};
 use terminal::{Header, Recorder, RecorderError};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::why;
+
 /// How long the disk may take; then the operator hears why no session comes.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -42,7 +44,7 @@ impl Beginnings {
         match tokio::time::timeout(LIMIT, begun).await {
             Ok(Ok(Ok(recorder))) => Ok(Some(recorder)),
             Ok(Ok(Err(RecorderError::Exists(_) | RecorderError::HeldElsewhere(_)))) => Ok(None),
-            Ok(Ok(Err(error))) => Err(not_recorded(&format!("{:#}", anyhow::Error::from(error)))),
+            Ok(Ok(Err(error))) => Err(not_recorded(&why(error))),
             Ok(Err(_)) => Err(not_recorded("the thread that begins it ended")),
             Err(_) => Err(not_recorded(&format!("the disk has not answered for {LIMIT:?}"))),
         }

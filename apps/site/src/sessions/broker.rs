@@ -17,6 +17,7 @@ use super::legs::{run_agent_leg, run_console_leg};
 use super::rows;
 use super::scribe::Scribe;
 use super::session::{Leg, Session};
+use super::why;
 use crate::clock::now;
 use crate::hub::Hub;
 use crate::neighbours::Neighbours;
@@ -230,8 +231,9 @@ impl Broker {
                 Err(Refused::new(RefusedCode::UnknownSession, "the session is over"))
             }
             Ok(Err(error)) => {
-                tracing::error!(session = %id, %error, "Recording cannot be resumed");
-                Err(Refused::new(RefusedCode::Busy, error.to_string()))
+                let error = why(error);
+                tracing::error!(session = %id, error, "Recording cannot be resumed");
+                Err(Refused::new(RefusedCode::Busy, error))
             }
             Err(panicked) => Err(Refused::new(RefusedCode::Failed, panicked.to_string())),
         }

@@ -13,7 +13,14 @@ mod rows;
 mod scribe;
 mod session;
 
+use terminal::RecorderError;
+
 pub use broker::{AgentLink, Broker, Caller};
 
 pub use reaper::tend;
 pub use session::Leg;
+
+/// What was tried with a recording, with which file, and why it failed: the full disk stands in the cause.
+fn why(error: RecorderError) -> String {
+    format!("{:#}", anyhow::Error::from(error))
+}

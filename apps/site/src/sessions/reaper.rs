@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::broker::Broker;
 use super::session::Session;
+use super::why;
 use crate::clock::now;
 
 /// How long a session waits for its agent.
@@ -53,7 +54,7 @@ async fn sync(broker: &Broker, live: &[Arc<Session>]) {
             }
         }
         Ok(Err(error)) => {
-            tracing::error!(error = %anyhow::Error::from(error), "Recordings cannot be synced to the disk");
+            tracing::error!(error = why(error), "Recordings cannot be synced to the disk");
         }
         Err(panicked) => tracing::error!(%panicked, "Recordings cannot be synced to the disk"),
     }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::broker::{Broker, Caller};
 use super::session::{Leg, Session};
+use super::why;
 use crate::clock::now;
 
 /// The insert of a session's row, under way.
@@ -118,7 +119,9 @@ async fn close(
                 tracing::error!(session = %id, %error, "End of the recording is not in the database");
             }
         }
-        Ok(Err(error)) => tracing::error!(session = %id, %error, "Recording cannot be finished"),
+        Ok(Err(error)) => {
+            tracing::error!(session = %id, error = why(error), "Recording cannot be finished");
+        }
         Err(panicked) => tracing::error!(session = %id, %panicked, "Recording cannot be finished"),
     }
     if let Err(error) = broker.store.sessions().ended(id, end, now()).await {

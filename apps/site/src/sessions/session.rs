@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::scribe::{Scribe, Writing};
+use super::why;
 
 /// Bytes of output after which the agent hears how far it may forget, at the latest.
 const ACK_EVERY: u64 = 256 * 1024;
@@ -256,7 +257,7 @@ impl Session {
             }
             Err(error) if !was_failing => {
                 // Nothing is acknowledged that is not written, so nothing is lost; the disk must be freed.
-                let error = format!("{:#}", anyhow::Error::from(error));
+                let error = why(error);
                 tracing::error!(%session, error, "Recording cannot be written; the session waits");
             }
             _ => {}
@@ -365,8 +366,8 @@ impl Session {
             });
             if let Ok(Err(error)) = let_go.await {
                 // The agent was not told to forget what is not written.
-                let session = self.ticket.session;
-                tracing::error!(%session, %error, "Recording cannot be written before it is given up");
+                let (session, error) = (self.ticket.session, why(error));
+                tracing::error!(%session, error, "Recording cannot be written before it is given up");
             }
         }
         legs
