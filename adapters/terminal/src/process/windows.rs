@@ -102,6 +102,9 @@ impl Output {
         limited.read_buf(buffer).await
     }
 
+    /// Nothing: here a read is under way all the time.
+    pub const fn look_away(&mut self) {}
+
     /// Nothing: pipes end with an end of file, so nobody has to ask what is left.
     pub fn read_now(&mut self, _: &mut BytesMut, _: usize) -> io::Result<usize> {
         Ok(0)

@@ -27,7 +27,7 @@ impl Control {
     /// Tells the terminal its new size; does nothing on pipes.
     pub fn resize(&self, size: Size) -> io::Result<()> {
         if self.state.kind == Kind::Terminal {
-            rustix::termios::tcsetwinsize(self.state.output.get_ref(), winsize(size))?;
+            rustix::termios::tcsetwinsize(&self.state.output, winsize(size))?;
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ impl Control {
             return;
         }
         if self.state.kind == Kind::Terminal
-            && let Ok(foreground) = rustix::termios::tcgetpgrp(self.state.output.get_ref())
+            && let Ok(foreground) = rustix::termios::tcgetpgrp(&self.state.output)
         {
             let _ = rustix::process::kill_process_group(foreground, signal);
         }
@@ -94,7 +94,7 @@ impl Control {
     ///
     /// Copies, so that this process goes on unchanged when the hand-over does not happen.
     pub fn duplicate(&self) -> io::Result<Vec<OwnedFd>> {
-        self.streams().iter().map(|(_, fd)| fd.get_ref().as_fd().try_clone_to_owned()).collect()
+        self.streams().iter().map(|(_, fd)| fd.as_fd().try_clone_to_owned()).collect()
     }
 
     fn streams(&self) -> Vec<(Stream, Shared)> {

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 use rustix::process::Pid;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::control::Control;
@@ -21,7 +20,8 @@ pub use self::streams::{Input, Output};
 use super::account::Account;
 use super::{Command, Description, Kind, Process, ProcessError, Stream, Waiting};
 
-type Shared = Arc<AsyncFd<OwnedFd>>;
+/// A descriptor that several parts use; closed with the last of them.
+type Shared = Arc<OwnedFd>;
 
 impl Process {
     /// Starts a command in a session of its own.
@@ -60,10 +60,7 @@ impl Process {
         for (stream, fd) in description.streams.iter().zip(fds) {
             let fd = shared(fd, "descriptor")?;
             match stream {
-                Stream::Terminal => {
-                    ends.input = Some(fd.clone());
-                    ends.output = Some(fd);
-                }
+                Stream::Terminal => (ends.input, ends.output) = both_ways(fd)?,
                 Stream::Input => ends.input = Some(fd),
                 Stream::Output => ends.output = Some(fd),
                 Stream::Errors => ends.errors = Some(fd),
@@ -103,9 +100,9 @@ impl Ends {
             Waiting::Adopted(told) => exit::How::Adopted(told),
         };
         Ok(Process {
-            input: Input { state: state.clone() },
-            output: Output { fd: output },
-            errors: self.errors.map(|fd| Output { fd }),
+            input: Input::of(state.clone()),
+            output: Output::of(output),
+            errors: self.errors.map(Output::of),
             control: Control { state: state.clone() },
             exit: ExitWatch { state, how, outcome: None },
         })
@@ -133,17 +130,21 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// A descriptor of ours, ready for the runtime and closed in whatever we start.
+/// A descriptor of ours that never blocks, closed in whatever we start.
 fn shared(fd: OwnedFd, what: &'static str) -> Result<Shared, ProcessError> {
-    let prepared = || -> io::Result<AsyncFd<OwnedFd>> {
+    let prepare = || -> io::Result<()> {
         rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
         let flags = rustix::fs::fcntl_getfl(&fd)?;
-        rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
-        // SAFETY: the owned descriptor stays in the `AsyncFd` until both are dropped together: nothing
-        // here takes it out, replaces it or closes it.
-        unsafe { AsyncFd::register(fd) }.map_err(Into::into)
+        Ok(rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?)
     };
-    prepared().map(Arc::new).map_err(|e| attach_pipe(what, e))
+    prepare().map_err(|e| attach_pipe(what, e))?;
+    Ok(Arc::new(fd))
+}
+
+/// A terminal's one descriptor as two, for each is watched on its own.
+fn both_ways(fd: Shared) -> Result<(Option<Shared>, Option<Shared>), ProcessError> {
+    let input = fd.try_clone().map_err(|e| attach_pipe("pseudo-terminal", e))?;
+    Ok((Some(Arc::new(input)), Some(fd)))
 }
 
 fn attach_pipe(what: &'static str, source: io::Error) -> ProcessError {

@@ -10,7 +10,7 @@ use rustix::process::Pid;
 use rustix::termios::Winsize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Ends, attach_pipe, shared};
+use super::{Ends, attach_pipe, both_ways, shared};
 use crate::process::account::Account;
 use crate::process::{
     Command, Kind, Process, ProcessError, Run, Size, Terminal, Waiting, check_term,
@@ -77,13 +77,9 @@ pub(super) fn on_terminal(
     let (ours, theirs) = open_terminal(terminal.size).map_err(attach)?;
     let again = || theirs.try_clone().map(Stdio::from).map_err(|e| attach_pipe("descriptor", e));
     child.stdin(again()?).stdout(again()?).stderr(again()?);
-    let ours = shared(ours, "pseudo-terminal")?;
+    let (input, output) = both_ways(shared(ours, "pseudo-terminal")?)?;
     let pid = spawn(child, Attached::Terminal, dir)?;
-    Ends { input: Some(ours.clone()), output: Some(ours), errors: None }.assemble(
-        pid,
-        Kind::Terminal,
-        Waiting::Child,
-    )
+    Ends { input, output, errors: None }.assemble(pid, Kind::Terminal, Waiting::Child)
 }
 
 pub(super) fn on_pipes(

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::{Shared, State};
 use crate::process::{Kind, READ_LIMIT};
@@ -19,18 +20,31 @@ use crate::process::{Kind, READ_LIMIT};
 /// Ends with zero bytes read when the last process that holds the other end has closed it.
 #[derive(Debug)]
 pub struct Output {
-    pub(super) fd: Shared,
+    fd: Shared,
+    /// Who hears when there is something; nobody until a read has found nothing.
+    watch: Option<AsyncFd<Shared>>,
 }
 
 impl Output {
+    pub(super) const fn of(fd: Shared) -> Self {
+        Self { fd, watch: None }
+    }
+
     /// Appends what is there, waiting for the first byte, and says how much it was; 0 is the end.
     ///
     /// Takes all that the kernel has, up to `limit`, in as many calls as that needs: a terminal gives
     /// out 4 KiB at a time. Cancelling it between two polls loses nothing.
     pub async fn read_into(&mut self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
         loop {
-            let mut guard = self.fd.readable().await?;
-            match drain(guard.get_inner(), buffer, limit) {
+            let Some(watch) = &self.watch else {
+                match drain(&self.fd, buffer, limit) {
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.look_out()?,
+                    drained => return drained.map(|drained| drained.bytes),
+                }
+                continue;
+            };
+            let mut guard = watch.readable().await?;
+            match drain(&self.fd, buffer, limit) {
                 Ok(drained) => {
                     // Said now, so that nobody asks once more before what came is on its way.
                     if drained.dry {
@@ -43,6 +57,17 @@ impl Output {
             }
         }
     }
+
+    /// Until the next read, what the process writes wakes nobody here. For a reader that comes back in a
+    /// moment by itself: it would be woken for every line, and read none of them.
+    pub fn look_away(&mut self) {
+        self.watch = None;
+    }
+
+    fn look_out(&mut self) -> io::Result<()> {
+        self.watch = Some(watch(self.fd.clone(), Interest::READABLE)?);
+        Ok(())
+    }
 }
 
 impl Output {
@@ -51,7 +76,7 @@ impl Output {
     /// For the end of a session on a terminal: jobs that a shell left behind hold the terminal open, so its
     /// output ends when the shell has ended and nothing is left to read, not at an end of file.
     pub fn read_now(&mut self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
-        match drain(self.fd.get_ref(), buffer, limit) {
+        match drain(&self.fd, buffer, limit) {
             Ok(drained) => Ok(drained.bytes),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(e) => Err(e),
@@ -110,12 +135,16 @@ fn read(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
 
 impl AsyncRead for Output {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.watch.is_none() {
+            self.look_out()?;
+        }
         loop {
-            let mut guard = ready!(self.fd.poll_read_ready(context))?;
+            let Some(watch) = &self.watch else { return Poll::Pending };
+            let mut guard = ready!(watch.poll_read_ready(context))?;
             match guard.try_io(|fd| read(fd.get_ref(), buffer.initialize_unfilled())) {
                 Ok(result) => return Poll::Ready(result.map(|count| buffer.advance(count))),
                 Err(_would_block) => {}
@@ -127,23 +156,31 @@ impl AsyncRead for Output {
 /// What a process reads.
 #[derive(Debug)]
 pub struct Input {
-    pub(super) state: Arc<State>,
+    state: Arc<State>,
+    /// Who hears when it takes more. Only while it is full: a terminal would else wake us each time its
+    /// process reads.
+    full: Option<AsyncFd<Shared>>,
 }
 
 impl Input {
+    pub(super) const fn of(state: Arc<State>) -> Self {
+        Self { state, full: None }
+    }
+
     /// Ends the input: a command on pipes reads an end of file once it has read the rest.
     ///
     /// A terminal stays open, because its input and output are one; there a person types Ctrl-D.
     pub fn close(&mut self) {
         if self.state.kind == Kind::Pipes {
             *self.state.input() = None;
+            self.full = None;
         }
     }
 }
 
 impl AsyncWrite for Input {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
@@ -151,10 +188,18 @@ impl AsyncWrite for Input {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         loop {
-            let mut guard = ready!(fd.poll_write_ready(context))?;
-            match guard.try_io(|fd| write(fd.get_ref(), bytes)) {
-                Ok(result) => return Poll::Ready(result),
-                Err(_would_block) => {}
+            match write(&fd, bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                written => {
+                    self.full = None;
+                    return Poll::Ready(written);
+                }
+            }
+            if self.full.is_none() {
+                self.full = Some(watch(fd.clone(), Interest::WRITABLE)?);
+            }
+            if let Some(full) = &self.full {
+                ready!(full.poll_write_ready(context))?.clear_ready();
             }
         }
     }
@@ -167,6 +212,12 @@ impl AsyncWrite for Input {
         self.close();
         Poll::Ready(Ok(()))
     }
+}
+
+fn watch(fd: Shared, interest: Interest) -> io::Result<AsyncFd<Shared>> {
+    // SAFETY: the descriptor stays open as long as the `AsyncFd` holds its share of it: nothing takes it out
+    // of there or closes it otherwise.
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(Into::into)
 }
 
 fn write(fd: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
