@@ -16,7 +16,7 @@ const ACK_EVERY: u64 = 128 * 1024;
 
 /// And how long after it was read, at the latest. Later than the echo of a keystroke, which is not to wait
 /// until an acknowledgement has been sent.
-const ACK_AFTER: Duration = Duration::from_millis(50);
+const ACK_AFTER: Duration = Duration::from_millis(500);
 
 /// How a leg ended.
 enum End {

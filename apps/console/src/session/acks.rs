@@ -7,7 +7,7 @@ use tokio::time::{Instant, Sleep};
 const ACK_EVERY: u64 = 128 * 1024;
 
 /// And how long after it was shown, at the latest.
-const ACK_AFTER: Duration = Duration::from_millis(100);
+const ACK_AFTER: Duration = Duration::from_secs(1);
 
 /// When the site hears how much of its output was shown.
 pub(super) struct Acks {
