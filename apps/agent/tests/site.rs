@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use model::{Revision, SessionId, Version};
 use release::{ClientBuild, ClientKind};
-use session::{Message, Signal, StartSession, UpgradeAvailable};
+use session::{Channel, Frame, Message, Signal, StartSession, UpgradeAvailable};
 use sluis_agent::keeper::control::{Answer, Ask, Status, ask};
 use sluis_agent::update::fetch::own_arch;
 use support::{Agent, Site, read_output, root};
@@ -191,6 +191,36 @@ async fn a_signal_that_is_sent_twice_reaches_the_process_once() {
     let exit = read_output(&mut reader, &writer, &mut output, None).await.expect("an exit");
     assert_eq!(String::from_utf8(output).unwrap(), "ready\ngot 1\ngot 2\nend\n");
     assert_eq!(exit.status, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trickle_of_output_comes_several_pieces_at_a_time() {
+    let mut site = Site::start().await;
+    let _agent = Running::start(&mut site, &[]).await;
+    let (_, link) = site.link().await;
+    let first = Agent::new(link).await;
+    let (mut reader, writer) = first.link.handle().open().unwrap().split();
+    let start = StartSession { terminal: false, ..counter() };
+    writer.message(start).await.unwrap();
+    assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
+    let (began, mut pieces, mut output) = (Instant::now(), 0, Vec::new());
+    loop {
+        match reader.next().await.unwrap().expect("an exit").frame {
+            Frame::Data { channel, offset, bytes } => {
+                writer.ack(offset + bytes.len() as u64).await.unwrap();
+                if channel == Channel::Output {
+                    pieces += 1;
+                    output.extend_from_slice(&bytes);
+                }
+            }
+            Frame::Message(Message::Exit(_)) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(String::from_utf8(output).unwrap(), counted().replace('\r', ""));
+    // Nobody typed, so it is read thirty times a second.
+    let most = began.elapsed().as_millis() / 33 + 3;
+    assert!(pieces <= most, "500 lines came in {pieces} pieces, not {most}");
 }
 
 // req: CLI-09

@@ -5,6 +5,7 @@
 //! ([`Order::Freeze`]) and thawed again when that image does not start.
 
 mod legs;
+mod pace;
 mod pumps;
 mod saved;
 mod session;

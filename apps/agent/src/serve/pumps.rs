@@ -9,6 +9,7 @@ use terminal::{ExitWatch, Input, Output};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::pace;
 use super::session::{Session, ToProcess};
 
 /// Read at most at once: what one frame carries.
@@ -24,7 +25,14 @@ pub async fn output(
     let mut frozen = session.frozen.subscribe();
     let mut buffers = (BytesMut::new(), BytesMut::new());
     let (mut output_open, mut errors_open) = (true, errors.is_some());
+    let mut rests = false;
     let outcome = loop {
+        if std::mem::take(&mut rests) {
+            tokio::select! {
+                () = pace::rest(&session) => {}
+                outcome = &mut ended => break known(outcome),
+            }
+        }
         wait_for_room(&session, &mut frozen).await;
         let gate = session.gate_out.lock().await;
         if *frozen.borrow_and_update() {
@@ -33,14 +41,20 @@ pub async fn output(
         tokio::select! {
             _ = frozen.changed() => {}
             read = output.read_into(&mut buffers.0, READ_MAX), if output_open => {
+                rests = pace::waits(&session, buffers.0.len());
+                if rests {
+                    output.look_away();
+                }
                 output_open = push(&session, Channel::Output, &mut buffers.0, read);
             }
             read = read_errors(&mut errors, &mut buffers.1), if errors_open => {
+                rests = pace::waits(&session, buffers.1.len());
+                if rests && let Some(errors) = &mut errors {
+                    errors.look_away();
+                }
                 errors_open = push(&session, Channel::Error, &mut buffers.1, read);
             }
-            outcome = &mut ended => {
-                break outcome.unwrap_or_else(|_| SessionOutcome::Failed("nobody watched the process".into()));
-            }
+            outcome = &mut ended => break known(outcome),
         }
         drop(gate);
     };
@@ -61,6 +75,10 @@ pub async fn output(
         }
     }
     session.exited(&outcome);
+}
+
+fn known(outcome: Result<SessionOutcome, oneshot::error::RecvError>) -> SessionOutcome {
+    outcome.unwrap_or_else(|_| SessionOutcome::Failed("nobody watched the process".into()))
 }
 
 async fn read_errors(errors: &mut Option<Output>, buffer: &mut BytesMut) -> std::io::Result<usize> {
@@ -161,6 +179,7 @@ async fn write(session: &Session, input: &mut Input, offset: u64, bytes: bytes::
         let mut state = session.state();
         let reached = state.inbox.received() + n as u64;
         state.inbox = ::session::Inbox::at(reached);
+        state.typed.note(&session.typed);
         drop(state);
         drop(gate);
         let _ = rest.split_to(n);

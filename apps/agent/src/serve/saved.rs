@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use model::{SessionId, SessionOutcome};
 use terminal::{Description, Handle, Waiting};
 
+use super::pace::Typed;
 use super::session::{OUTPUT_WINDOW, Origin, Session, State as SessionState};
 
 /// Sessions as bytes and descriptors.
@@ -160,6 +161,7 @@ fn read_one(saved: SavedSession, rest: &mut impl Iterator<Item = Handle>) -> Res
     let state = SessionState {
         outbox,
         inbox: Inbox::at(saved.received),
+        typed: Typed::default(),
         arrived: Inbox::at(saved.received),
         waiting: 0,
         input_end: saved.input_end,

@@ -7,6 +7,8 @@ use terminal::Control;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use super::pace::Typed;
+
 /// Output that is kept until it is recorded and seen; then the remote process waits.
 pub const OUTPUT_WINDOW: usize = 4 * 1024 * 1024;
 
@@ -37,6 +39,8 @@ pub struct Session {
     pub wake: Notify,
     /// Told when there is room for output.
     pub room: Notify,
+    /// Told when input reached the remote process.
+    pub typed: Notify,
     /// True while nothing may move.
     pub frozen: watch::Sender<bool>,
     /// Held by the pumps while they move bytes.
@@ -54,6 +58,8 @@ pub struct State {
     pub outbox: Outbox,
     /// Input that reached the remote process.
     pub inbox: Inbox,
+    /// When that was.
+    pub typed: Typed,
     /// Input that arrived here, some of which still waits.
     pub arrived: Inbox,
     /// Input that waits for the remote process, in bytes.
@@ -90,6 +96,7 @@ impl Origin {
         let state = State {
             outbox: Outbox::new(OUTPUT_WINDOW),
             inbox: Inbox::at(0),
+            typed: Typed::default(),
             arrived: Inbox::at(0),
             waiting: 0,
             input_end: None,
@@ -119,6 +126,7 @@ impl Session {
             to_process,
             wake: Notify::new(),
             room: Notify::new(),
+            typed: Notify::new(),
             frozen: watch::channel(false).0,
             gate_out: AsyncMutex::new(()),
             gate_in: AsyncMutex::new(()),
