@@ -96,6 +96,12 @@ fn publish(site: &Site, minor: u64, program: &[u8]) -> UpgradeAvailable {
     }
 }
 
+/// How a process stands among the others of the machine.
+fn nice(pid: u32) -> i32 {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed());
+    rustix::process::getpriority_process(pid).unwrap()
+}
+
 fn own_program() -> Vec<u8> {
     std::fs::read(env!("CARGO_BIN_EXE_sluis-agent")).unwrap()
 }
@@ -143,6 +149,9 @@ async fn an_agent_replaces_itself_under_a_live_session() {
     first.control.1.message(publish(&site, 1, &own_program())).await.unwrap();
     read_output(&mut reader, &writer, &mut output, None).await;
     let gone = Instant::now();
+    let (usual, first) = (nice(std::process::id()), nice(pid.unwrap()));
+    let raised = rustix::process::geteuid().is_root();
+    assert_eq!(first, if raised { usual - 10 } else { usual }, "its sessions wait for it");
 
     let (hello, link) = site.link().await;
     assert_eq!((hello.software.as_str(), hello.revision), ("1.1.0", 2));
@@ -160,6 +169,7 @@ async fn an_agent_replaces_itself_under_a_live_session() {
     let status = second.status("current").await;
     assert_eq!(status.version, "1.1.0 (rev 2)");
     assert_eq!((agent.status().pid, agent.status().bad), (pid, vec![]), "the same process");
+    assert_eq!(nice(pid.unwrap()), usual, "they wait no more");
 }
 
 #[tokio::test(flavor = "multi_thread")]

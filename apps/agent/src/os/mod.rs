@@ -9,9 +9,13 @@ mod unix;
 
 #[cfg(unix)]
 pub use unix::{
-    become_reaper, end_with_parent, execute, inherited_fd, is_child, keep_on_exec, kill,
+    become_reaper, end_with_parent, execute, go_first, inherited_fd, is_child, keep_on_exec, kill,
     memory_file, name_of_signal, raise_descriptor_limit, reap_any, register,
 };
+
+/// Not known here: sessions are not carried over on this operating system.
+#[cfg(not(unix))]
+pub const fn go_first(_: bool) {}
 
 /// Writes a file so that after a crash either the old or the new content is there, whole.
 ///

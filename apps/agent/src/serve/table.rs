@@ -12,6 +12,7 @@ use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use super::saved::{self, Inherited, State};
 use super::session::{Origin, Session};
 use super::{News, legs, pumps};
+use crate::os;
 
 /// Sessions on one agent, at most.
 const SESSIONS_MAX: usize = 400;
@@ -128,7 +129,7 @@ impl Table {
     /// # Errors
     /// When nothing of it can be read; a single session that cannot is reported and left.
     pub fn adopt(self: &Arc<Self>, inherited: Inherited) -> Result<()> {
-        self.frozen.send_replace(true);
+        self.stand_still();
         for read in saved::read(&inherited.bytes, inherited.descriptors)? {
             let id = read.origin.id;
             let waiting = (inherited.waiting)(read.description.pid);
@@ -205,7 +206,7 @@ impl Table {
     /// # Errors
     /// When they cannot be saved; nothing is frozen then.
     pub async fn freeze(&self) -> Result<State> {
-        self.frozen.send_replace(true);
+        self.stand_still();
         drop(self.starting.write().await);
         let sessions: Vec<_> = self.sessions().values().cloned().collect();
         for session in &sessions {
@@ -225,8 +226,15 @@ impl Table {
         saved
     }
 
+    /// Until everything moves again somebody waits for every session, so on a busy machine this goes first.
+    fn stand_still(&self) {
+        self.frozen.send_replace(true);
+        os::go_first(true);
+    }
+
     /// Lets everything move again.
     pub fn thaw(&self) {
+        os::go_first(false);
         self.frozen.send_replace(false);
         for session in self.sessions().values() {
             session.frozen.send_replace(false);
