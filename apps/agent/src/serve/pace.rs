@@ -12,19 +12,15 @@ use tokio::time::Instant;
 
 use super::session::Session;
 
-/// Bytes in one read that are no trickle any more.
-const TRICKLE_MAX: usize = 1024;
+/// Bytes in one read that are no trickle any more: the process may soon wait for us.
+const TRICKLE_MAX: usize = 2 * 1024;
 
 /// Between two reads of a trickle: thirty a second.
 const PAUSE: Duration = Duration::from_millis(33);
 
-/// How long after input output counts as its answer.
-const ANSWER: Duration = Duration::from_millis(250);
-
-/// Whether what follows `read` bytes may wait.
-fn may_wait(read: usize, since_input: Option<Duration>) -> bool {
-    (1..TRICKLE_MAX).contains(&read) && since_input.is_none_or(|since| since > ANSWER)
-}
+/// How long after input output counts as its answer, and how long after much output more of it is expected:
+/// whoever prints fast is often found with little, just after a read.
+const LIVELY: Duration = Duration::from_millis(250);
 
 /// When the operator was last at work.
 #[derive(Default)]
@@ -40,17 +36,34 @@ impl Typed {
     }
 }
 
+/// Decides how soon one process is read again.
+#[derive(Default)]
+pub struct Pace {
+    much_at: Option<Instant>,
+}
+
+impl Pace {
+    /// Whether what follows a read of that many bytes may wait for the next turn.
+    pub fn waits(&mut self, session: &Session, read: usize) -> bool {
+        let typed_at = session.state().typed.at;
+        self.may_wait(read, typed_at, Instant::now())
+    }
+
+    fn may_wait(&mut self, read: usize, typed_at: Option<Instant>, now: Instant) -> bool {
+        if read >= TRICKLE_MAX {
+            self.much_at = Some(now);
+        }
+        let lively_at = self.much_at.max(typed_at);
+        read > 0 && lively_at.is_none_or(|at| now.duration_since(at) > LIVELY)
+    }
+}
+
 /// When a trickle is read again. One moment for all sessions: an endpoint on which fifty programs print wakes
 /// once for them, not once for each.
 fn next_turn() -> Instant {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
     let turns = FIRST.elapsed().as_nanos() / PAUSE.as_nanos() + 1;
     *FIRST + PAUSE * u32::try_from(turns).unwrap_or(u32::MAX)
-}
-
-/// Whether what follows a read of that many bytes may wait for the next turn.
-pub fn waits(session: &Session, read: usize) -> bool {
-    may_wait(read, session.state().typed.at.map(|at| at.elapsed()))
 }
 
 /// Waits for the next turn; no longer than until input comes.
@@ -65,21 +78,32 @@ pub async fn rest(session: &Session) {
 mod tests {
     use std::time::Duration;
 
-    use super::may_wait;
+    use tokio::time::Instant;
+
+    use super::Pace;
 
     #[test]
     fn only_a_trickle_that_answers_nobody_waits() {
-        let (just_now, before) = (Some(Duration::from_millis(1)), Some(Duration::from_secs(1)));
-        for (read, since_input, waits) in [
-            (10, None, true),
-            (10, before, true),
-            (10, just_now, false),
-            (0, None, false),
-            (1023, None, true),
-            (1024, None, false),
-            (128 * 1024, None, false),
+        let (mut pace, begun) = (Pace::default(), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        for (ms, read, typed_at, waits) in [
+            (0, 10, None, true),
+            (33, 2047, None, true),
+            // The end of the output.
+            (40, 0, None, false),
+            (66, 10, Some(66), false),
+            (300, 10, Some(66), false),
+            (350, 10, Some(66), true),
+            (400, 2048, Some(66), false),
+            // A fast one's first line after the read that emptied its pipe.
+            (401, 10, Some(66), false),
+            (600, 128 * 1024, Some(66), false),
+            (840, 10, Some(66), false),
+            (860, 10, Some(66), true),
+            (870, 10, Some(865), false),
         ] {
-            assert_eq!(may_wait(read, since_input), waits, "{read} bytes, {since_input:?}");
+            let may_wait = pace.may_wait(read, typed_at.map(at), at(ms));
+            assert_eq!(may_wait, waits, "{read} bytes after {ms} ms");
         }
     }
 }

@@ -9,7 +9,7 @@ use terminal::{ExitWatch, Input, Output};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::pace;
+use super::pace::{Pace, rest};
 use super::session::{Session, ToProcess};
 
 /// Read at most at once: what one frame carries.
@@ -25,11 +25,11 @@ pub async fn output(
     let mut frozen = session.frozen.subscribe();
     let mut buffers = (BytesMut::new(), BytesMut::new());
     let (mut output_open, mut errors_open) = (true, errors.is_some());
-    let mut rests = false;
+    let (mut pace, mut rests) = (Pace::default(), false);
     let outcome = loop {
         if std::mem::take(&mut rests) {
             tokio::select! {
-                () = pace::rest(&session) => {}
+                () = rest(&session) => {}
                 outcome = &mut ended => break known(outcome),
             }
         }
@@ -41,14 +41,14 @@ pub async fn output(
         tokio::select! {
             _ = frozen.changed() => {}
             read = output.read_into(&mut buffers.0, READ_MAX), if output_open => {
-                rests = pace::waits(&session, buffers.0.len());
+                rests = pace.waits(&session, buffers.0.len());
                 if rests {
                     output.look_away();
                 }
                 output_open = push(&session, Channel::Output, &mut buffers.0, read);
             }
             read = read_errors(&mut errors, &mut buffers.1), if errors_open => {
-                rests = pace::waits(&session, buffers.1.len());
+                rests = pace.waits(&session, buffers.1.len());
                 if rests && let Some(errors) = &mut errors {
                     errors.look_away();
                 }
