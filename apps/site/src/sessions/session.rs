@@ -472,7 +472,6 @@ impl State {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use model::{AgentId, OperatorId, PublicKey, SessionId};
     use terminal::Header;
