@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::session::Channel;
+use bytes::Bytes;
 
 use super::state::State;
 use crate::os;
@@ -53,17 +54,23 @@ async fn read(state: Arc<State>) {
         // An input that fails is an input that ends.
         let bytes = stdin.read().await.unwrap_or_default();
         let ended = bytes.is_empty();
-        let mut inner = state.inner();
-        if ended {
-            inner.input_end = Some(inner.outbox.head());
-        } else {
-            inner.outbox.push(Channel::Input, bytes);
-        }
-        drop(inner);
+        keep(&state, bytes);
         state.wake.notify_one();
         if ended {
             return;
         }
+        // First it is sent: to look for more takes a system call, which mostly finds nothing.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Keeps what was typed until it is acknowledged; nothing is the end of the input.
+fn keep(state: &State, bytes: Bytes) {
+    let mut inner = state.inner();
+    if bytes.is_empty() {
+        inner.input_end = Some(inner.outbox.head());
+    } else {
+        inner.outbox.push(Channel::Input, bytes);
     }
 }
 
