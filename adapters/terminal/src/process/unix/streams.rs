@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::io::Errno;
@@ -14,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::{Shared, State};
 use crate::process::{Kind, READ_LIMIT};
+
+/// How soon a process is looked at again that the kernel has no memory to watch.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a process writes.
 ///
@@ -38,7 +42,11 @@ impl Output {
         loop {
             let Some(watch) = &self.watch else {
                 match drain(&self.fd, buffer, limit) {
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.look_out()?,
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        if self.look_out().is_err() {
+                            tokio::time::sleep(LOOK_AGAIN).await;
+                        }
+                    }
                     drained => return drained.map(|drained| drained.bytes),
                 }
                 continue;
@@ -196,11 +204,14 @@ impl AsyncWrite for Input {
                 }
             }
             if self.full.is_none() {
-                self.full = Some(watch(fd.clone(), Interest::WRITABLE)?);
+                self.full = watch(fd.clone(), Interest::WRITABLE).ok();
             }
-            if let Some(full) = &self.full {
-                ready!(full.poll_write_ready(context))?.clear_ready();
-            }
+            let Some(full) = &self.full else {
+                // The kernel had no memory to tell us: looked at again after everybody else's turn.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            };
+            ready!(full.poll_write_ready(context))?.clear_ready();
         }
     }
 
