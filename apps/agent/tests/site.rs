@@ -141,9 +141,7 @@ async fn an_agent_replaces_itself_under_a_live_session() {
     first.status("current").await;
     let pid = agent.status().pid;
 
-    let (mut reader, writer) = first.link.handle().open().unwrap().split();
-    writer.message(counter()).await.unwrap();
-    assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
+    let (mut reader, writer) = first.session(counter()).await;
     let mut output = Vec::new();
     read_output(&mut reader, &writer, &mut output, Some("line 50\r")).await;
     first.control.1.message(publish(&site, 1, &own_program())).await.unwrap();
@@ -178,14 +176,12 @@ async fn a_signal_that_is_sent_twice_reaches_the_process_once() {
     let _agent = Running::start(&mut site, &[]).await;
     let (_, link) = site.link().await;
     let first = Agent::new(link).await;
-    let (mut reader, writer) = first.link.handle().open().unwrap().split();
     // The shell would say which signal ended its `sleep`.
     let command = "exec 2>/dev/null; \
                    n=0; trap 'n=$((n+1)); echo got $n' USR1; trap 'echo end; exit 3' TERM; \
                    echo ready; while :; do sleep 0.02; done";
     let start = StartSession { command: Some(command.to_owned()), terminal: false, ..counter() };
-    writer.message(start).await.unwrap();
-    assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
+    let (mut reader, writer) = first.session(start).await;
     let mut output = Vec::new();
     read_output(&mut reader, &writer, &mut output, Some("ready")).await;
     let send = async |number, serial| {
@@ -209,10 +205,8 @@ async fn a_trickle_of_output_comes_several_pieces_at_a_time() {
     let _agent = Running::start(&mut site, &[]).await;
     let (_, link) = site.link().await;
     let first = Agent::new(link).await;
-    let (mut reader, writer) = first.link.handle().open().unwrap().split();
     let start = StartSession { terminal: false, ..counter() };
-    writer.message(start).await.unwrap();
-    assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
+    let (mut reader, writer) = first.session(start).await;
     let (began, mut pieces, mut output) = (Instant::now(), 0, Vec::new());
     loop {
         match reader.next().await.unwrap().expect("an exit").frame {
@@ -241,9 +235,7 @@ async fn a_version_that_does_not_start_is_put_back_reported_and_not_fetched_agai
     let (_, link) = site.link().await;
     let mut first = Agent::new(link).await;
     first.status("current").await;
-    let (mut reader, writer) = first.link.handle().open().unwrap().split();
-    writer.message(counter()).await.unwrap();
-    assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
+    let (mut reader, writer) = first.session(counter()).await;
     let mut output = Vec::new();
     read_output(&mut reader, &writer, &mut output, Some("line 50\r")).await;
     let bad = publish(&site, 1, b"#!/bin/sh\nexit 7\n");

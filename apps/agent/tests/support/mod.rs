@@ -14,7 +14,9 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use link::{Accepted, Acceptor, Greeter, Link, Reader, Writer};
 use model::{PublicKey, Timestamp as Moment};
-use session::{AgentStatus, ClientHello, Frame, Message, SendFrom, SigningKey, Welcome};
+use session::{
+    AgentStatus, ClientHello, Frame, Message, SendFrom, SigningKey, StartSession, Welcome,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -188,6 +190,14 @@ impl Agent {
         let (mut reader, writer) = link.accept().await.expect("a stream").split();
         assert!(matches!(reader.message().await.unwrap(), Message::ControlStream(_)));
         Self { link, control: (reader, writer) }
+    }
+
+    /// Has it start a session.
+    pub async fn session(&self, start: StartSession) -> (Reader, Writer) {
+        let (mut reader, writer) = self.link.handle().open().unwrap().split();
+        writer.message(start).await.unwrap();
+        assert!(matches!(reader.message().await.unwrap(), Message::Opened(_)));
+        (reader, writer)
     }
 
     /// The next status with that phase.
