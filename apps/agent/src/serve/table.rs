@@ -129,7 +129,8 @@ impl Table {
     /// # Errors
     /// When nothing of it can be read; a single session that cannot is reported and left.
     pub fn adopt(self: &Arc<Self>, inherited: Inherited) -> Result<()> {
-        self.stand_still();
+        self.frozen.send_replace(true);
+        os::go_first(true);
         for read in saved::read(&inherited.bytes, inherited.descriptors)? {
             let id = read.origin.id;
             let waiting = (inherited.waiting)(read.description.pid);
@@ -206,8 +207,11 @@ impl Table {
     /// # Errors
     /// When they cannot be saved; nothing is frozen then.
     pub async fn freeze(&self) -> Result<State> {
-        self.stand_still();
+        self.frozen.send_replace(true);
         drop(self.starting.write().await);
+        // Until everything moves again somebody waits for every session. Not before: what was just being
+        // started would keep the priority for good.
+        os::go_first(true);
         let sessions: Vec<_> = self.sessions().values().cloned().collect();
         for session in &sessions {
             session.frozen.send_replace(true);
@@ -224,12 +228,6 @@ impl Table {
             self.thaw();
         }
         saved
-    }
-
-    /// Until everything moves again somebody waits for every session, so on a busy machine this goes first.
-    fn stand_still(&self) {
-        self.frozen.send_replace(true);
-        os::go_first(true);
     }
 
     /// Lets everything move again.
